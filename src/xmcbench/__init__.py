@@ -1,0 +1,3 @@
+"""Memory-efficient training for extreme multi-label classification, benchmarked."""
+
+__version__ = "0.1.0"

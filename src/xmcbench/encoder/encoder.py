@@ -1,0 +1,51 @@
+"""What an encoder is to the training loop.
+
+Shapes: B documents, T tokens of the whole batch laid end to end, V vocabulary, D features.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+
+import numpy as np
+from torch import Tensor, nn
+
+from xmcbench.errors import ConfigError, allowed
+from xmcbench.recipe import Encoder as Recipe
+from xmcbench.recipe import modules_of
+
+
+class Encoder(nn.Module):
+    """Maps flat tokens and document starts to features x_BD; trained by autograd from grad_x_BD."""
+
+    #: Whether the tokens must carry the tokenizer's special tokens.
+    special_tokens: bool = False
+
+    def forward(self, token_T: Tensor, offset_B: Tensor) -> Tensor:
+        """Return x_BD. token_T: int64, all documents end to end. offset_B: where each begins."""
+        raise TypeError(f"{type(self).__name__} does not state its forward pass")
+
+    def sparse_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters whose gradients touch only the rows a batch used."""
+        return []
+
+    def dense_parameters(self) -> list[nn.Parameter]:
+        """Return all other parameters."""
+        sparse = {id(p) for p in self.sparse_parameters()}
+        return [p for p in self.parameters() if id(p) not in sparse]
+
+
+def build(
+    recipe: Recipe, vocabulary: int, pad_id: int, inverse_frequency: Callable[[], np.ndarray]
+) -> Encoder:
+    """Build the encoder named by `recipe.kind`; the module's `build` function makes it.
+
+    inverse_frequency: computes the IDF weight of every token (V); only encoders that need it call it.
+    """
+    kinds = [m for m in modules_of("encoder") if m != "encoder"]
+    if recipe.kind not in kinds:
+        raise ConfigError(f"encoder.kind: unknown value {recipe.kind!r}; {allowed(kinds)}")
+    encoder = import_module(f"xmcbench.encoder.{recipe.kind}").build(
+        recipe, vocabulary, pad_id, inverse_frequency
+    )
+    assert isinstance(encoder, Encoder)
+    return encoder

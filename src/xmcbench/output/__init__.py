@@ -1,0 +1,5 @@
+"""Output layers: features x_BD to scores of L labels. One file, one idea; the file's name is its `output.kind`."""
+
+from xmcbench.output.layer import OutputLayer, RewireReport, StepResult, build
+
+__all__ = ["OutputLayer", "RewireReport", "StepResult", "build"]

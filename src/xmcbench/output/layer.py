@@ -1,0 +1,181 @@
+"""The output-layer contract, and the plain autograd way to train any layer that only states its forward pass.
+
+Shapes: B documents, D features read, L labels, K fan-in, k predictions a document.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, ClassVar, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from xmcbench.errors import ConfigError, NonFiniteError, allowed
+from xmcbench.positives import Positives
+from xmcbench.recipe import Output, modules_of
+from xmcbench.topology import RewireReport, Topology
+
+
+class Loss(Protocol):
+    """A loss that is a sum over outputs, so that blocks of labels can be taken one after another."""
+
+    def value_and_gradient(self, z_BL: Tensor, positives: Positives) -> tuple[Tensor, Tensor]:
+        """Return the loss (summed over labels, divided by B) and its gradient by z_BL."""
+        ...
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a training step gives back: loss value, gradient by the features, share of exactly zero score gradients."""
+
+    loss: float
+    grad_x_BD: Tensor
+    zero_share: float
+
+
+class OutputLayer(nn.Module):
+    """Maps features x_BD to scores z_BL; DESIGN's spine.
+
+    A subclass must set `weight`-like parameters and give `forward`; it is then trained by autograd with all
+    scores formed, as most papers do. Overriding `train_step` is what makes a layer scale.
+    """
+
+    #: Kinds of `memory()` that hold a parameter, by parameter name; anything else counts as weight.
+    index_buffers: ClassVar[tuple[str, ...]] = ("index_LK",)
+    mask_buffers: ClassVar[tuple[str, ...]] = ("mask_LD",)
+
+    def __init__(self, features: int, labels: int, recipe: Output, generator: torch.Generator) -> None:
+        """features: D. labels: L. generator: source of the initial weights (and indices)."""
+        super().__init__()
+        self.features = features
+        self.labels = labels
+        if recipe.options:
+            self.read_options(recipe.options)
+
+    def read_options(self, options: dict[str, Any]) -> None:
+        """Check the free `output.options` of a recipe; a layer that knows some overrides this."""
+        raise ConfigError(f"output.options: unknown key {', '.join(options)}; {type(self).__name__} has none")
+
+    def forward(self, x_BD: Tensor) -> Tensor:
+        """Return the scores z_BL of every label."""
+        raise TypeError(f"{type(self).__name__} does not state its forward pass")
+
+    def train_step(
+        self,
+        x_BD: Tensor,
+        positives: Positives,
+        *,
+        loss: Loss,
+        optimizer: torch.optim.Optimizer,
+        scale: float = 1.0,
+    ) -> StepResult:
+        """Take one step on the layer's own weights and return the gradient by the features.
+
+        x_BD: features (no graph needed). scale: factor of this loss in the total, (1 − λ) under an auxiliary objective.
+        Returns the unscaled loss and the scaled gradient. Raises NonFiniteError before anything is written.
+        """
+        x_BD = x_BD.detach().requires_grad_(True)
+        z_BL = self(x_BD)
+        value, gradient_BL = loss.value_and_gradient(z_BL.detach(), positives)
+        zero_share = 1.0 - int(torch.count_nonzero(gradient_BL)) / gradient_BL.numel()
+        optimizer.zero_grad(set_to_none=True)
+        z_BL.backward(gradient_BL.mul_(scale))
+        for name, parameter in self.named_parameters():
+            # One sum per tensor finds every NaN or infinity; an overflow of the sum itself is one as well.
+            if parameter.grad is not None and not torch.isfinite(parameter.grad.sum()):
+                raise NonFiniteError(f"output layer: non-finite gradient of {name}; nothing was updated")
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        assert x_BD.grad is not None
+        return StepResult(float(value), x_BD.grad, zero_share)
+
+    @torch.no_grad()
+    def top_k(self, x_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        """Return the k best scores (B×k, falling) and their labels; ties go to the smaller label id.
+
+        If L < k, the surplus labels are −1 with score −inf.
+        """
+        z_BL = self(x_BD)
+        width = min(k, self.labels)
+        # A stable sort of the few candidates makes ties independent of how topk walks through memory.
+        score_Bk, label_Bk = torch.topk(z_BL, width, dim=1, sorted=True)
+        tied = (z_BL >= score_Bk[:, -1:]).sum(dim=1) > width
+        for row in tied.nonzero().flatten().tolist():
+            order = torch.sort(z_BL[row], descending=True, stable=True).indices[:width]
+            label_Bk[row], score_Bk[row] = order, z_BL[row, order]
+        rank = torch.argsort(label_Bk, dim=1, stable=True)
+        score_Bk, label_Bk = score_Bk.gather(1, rank), label_Bk.gather(1, rank)
+        rank = torch.sort(score_Bk, dim=1, descending=True, stable=True).indices
+        score_Bk, label_Bk = score_Bk.gather(1, rank), label_Bk.gather(1, rank)
+        if width < k:
+            score_Bk = nn.functional.pad(score_Bk, (0, k - width), value=float("-inf"))
+            label_Bk = nn.functional.pad(label_Bk, (0, k - width), value=-1)
+        return score_Bk, label_Bk
+
+    def rewire(
+        self, topology: Topology, step: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> RewireReport:
+        """Prune and regrow connections; a layer without a sparse topology has none."""
+        return RewireReport(0, 0)
+
+    def check_invariants(self) -> None:
+        """Raise AssertionError if the sparse topology is broken; called by tests after every rewire."""
+
+    def sparsity(self) -> float:
+        """Return the share of the L×D connections that do not exist."""
+        return 0.0
+
+    def effective_parameters(self) -> int:
+        """Count the weights that exist (masked-out ones do not), biases included."""
+        return sum(p.numel() for p in self.parameters())
+
+    def memory(self, optimizer: torch.optim.Optimizer | None = None, batch: int = 0) -> dict[str, int]:
+        """Declare the bytes that training this layer holds, by kind.
+
+        optimizer: counts its state as it is now. batch: B, for the scores z_BL and their gradient (all formed here).
+        """
+        weight = sum(p.numel() * p.element_size() for p in self.parameters())
+        kinds = {"weight": weight, "gradient": weight}
+        for name, buffer in self.named_buffers():
+            kind = (
+                "index" if name in self.index_buffers else "mask" if name in self.mask_buffers else "buffer"
+            )
+            kinds[kind] = kinds.get(kind, 0) + buffer.numel() * buffer.element_size()
+        if optimizer is not None:
+            kinds["optimizer"] = optimizer_bytes(optimizer)
+        if batch:
+            element = next(self.parameters()).element_size()
+            kinds["scores"] = 2 * batch * self.labels * element
+        return kinds
+
+
+def optimizer_bytes(optimizer: torch.optim.Optimizer) -> int:
+    """Return the bytes of every tensor in an optimiser's state."""
+    return sum(
+        value.numel() * value.element_size()
+        for state in optimizer.state.values()
+        for value in state.values()
+        if isinstance(value, Tensor)
+    )
+
+
+def uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) -> nn.Parameter:
+    """Return a parameter uniform in ± bound."""
+    return nn.Parameter((torch.rand(shape, generator=generator) * 2 - 1) * bound)
+
+
+def build(features: int, labels: int, recipe: Output, generator: torch.Generator) -> OutputLayer:
+    """Build the layer whose module is named by `recipe.kind`; the module's `LAYER` is the class."""
+    if recipe.kind not in modules_of("output"):
+        raise ConfigError(f"output.kind: unknown value {recipe.kind!r}; {allowed(modules_of('output'))}")
+    module = import_module(f"xmcbench.output.{recipe.kind}")
+    layer = module.LAYER(features, labels, recipe, generator)
+    assert isinstance(layer, OutputLayer)
+    return layer
+
+
+def required(value: int | None, key: str, kind: str) -> int:
+    """Return a recipe value that a kind of layer cannot do without."""
+    if value is None:
+        raise ConfigError(f"{key}: missing; output.kind {kind} needs it (allowed: a positive integer)")
+    return value

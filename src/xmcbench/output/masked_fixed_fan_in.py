@@ -1,0 +1,43 @@
+"""Fixed fan-in simulated by a mask: the truth that `fixed_fan_in` is tested against, at a dense layer's cost."""
+
+import torch
+from torch import Tensor
+
+from xmcbench.output.masked import Masked
+from xmcbench.topology import RewireReport, Topology
+from xmcbench.topology.distinct import distinct_inputs
+
+
+class MaskedFixedFanIn(Masked):
+    """A masked layer whose mask has exactly K connections in every row.
+
+    Given the same generator state it starts from the same connections, and rewires to the same ones, as `FixedFanIn`.
+    """
+
+    def initial_mask(self, generator: torch.Generator) -> Tensor:
+        index_LK = distinct_inputs(self.labels, self.features, self.fan_in, generator)
+        return torch.zeros(self.labels, self.features, dtype=torch.bool).scatter_(1, index_LK, True)
+
+    def index_LK(self) -> Tensor:
+        """Return the inputs of every label, rising within a row (int64)."""
+        return self.mask_LD.nonzero()[:, 1].view(self.labels, self.fan_in)
+
+    @torch.no_grad()
+    def rewire(
+        self, topology: Topology, step: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> RewireReport:
+        """Prune and regrow within each label, through the same index arithmetic as the true layer."""
+        index_LK = self.index_LK()
+        plan = topology.plan_rows(self.weight_LD.gather(1, index_LK), index_LK, self.features, step)
+        self.mask_LD.zero_().scatter_(1, plan.index_LK, True)
+        grown_LD = torch.zeros_like(self.mask_LD).scatter_(1, plan.index_LK, plan.new_LK)
+        report = RewireReport(plan.pruned, plan.pruned, grown_LD)
+        self._clear_absent(optimizer, report)
+        return report
+
+    def check_invariants(self) -> None:
+        super().check_invariants()
+        assert bool((self.mask_LD.sum(dim=1) == self.fan_in).all()), "a label's fan-in changed"
+
+
+LAYER = MaskedFixedFanIn

@@ -1,0 +1,253 @@
+"""The recipe: every number that decides what a run computes, typed, frozen, and hashed.
+
+A recipe = defaults ⊕ data set ⊕ method ⊕ budget ⊕ swept axes ⊕ seed. Nothing that does not change the result
+(labels for plots, log paths, cores) belongs here, because the hash guards checkpoints and triggers training.
+"""
+
+import hashlib
+import json
+import pkgutil
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+#: Raise when the same recipe would compute other numbers: every run is then made anew.
+ALGORITHM_VERSION = 1
+
+PositiveInt = Annotated[int, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+def modules_of(room: str) -> list[str]:
+    """Name the modules of a room of the package without importing them (a new file is a new allowed value)."""
+    folder = Path(__file__).parent / room
+    return sorted(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.name.startswith("_"))
+
+
+class Section(BaseModel):
+    """A part of the recipe: unknown keys and wrong types are refused, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class EncoderOptimizer(Section):
+    """AdamW for the encoder's dense weights, SparseAdam for its token embedding; cosine with warm-up for both."""
+
+    learning_rate: NonNegative = 1e-3
+    embedding_learning_rate: NonNegative = 3e-3
+    weight_decay: NonNegative = 0.01
+
+
+class Encoder(Section):
+    """Text to features x_BD."""
+
+    kind: str = "bag"
+    #: `packaged/minilm-l6`, a local folder, or a hub id.
+    pretrained: str = "packaged/minilm-l6"
+    features: PositiveInt = 384
+    #: Width of the bag encoder's residual layer.
+    hidden: PositiveInt = 768
+    #: The bag encoder multiplies the pretrained word embeddings by this before training.
+    embedding_scale: NonNegative = 5.0
+    pooling: Literal["mean", "cls"] = "mean"
+    activation_checkpointing: bool = False
+    dropout: Share = 0.3
+    optimizer: EncoderOptimizer = EncoderOptimizer()
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _one_of(value, modules_of("encoder"), but={"encoder"})
+
+
+class Intermediate(Section):
+    """Linear + activation between encoder and output layer (paper §2.3: it widens, it is no bottleneck)."""
+
+    width: PositiveInt
+    activation: Literal["relu", "gelu"] = "relu"
+    learning_rate: NonNegative = 1e-3
+    weight_decay: NonNegative = 0.01
+
+
+class Output(Section):
+    """The output layer; `kind` is the name of a module of `xmcbench.output`."""
+
+    kind: str = "dense"
+    #: Inputs a label reads (sparse layers), K.
+    fan_in: PositiveInt | None = None
+    #: Width of the narrow factor (low-rank layers).
+    rank: PositiveInt | None = None
+    #: Initial weights are uniform in ± this value.
+    initial_range: NonNegative = 0.02
+    initial_bias: float = 0.0
+    #: Keys of a layer that is not ours; its class checks them.
+    options: dict[str, bool | int | float | str] = {}
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _one_of(value, modules_of("output"), but={"layer"})
+
+
+class Topology(Section):
+    """Dynamic sparse training: when × how many × which drop × which grow. A null section keeps the topology static."""
+
+    interval_steps: PositiveInt = 100
+    #: Share of all steps after which the topology is frozen (paper App. C: 0.66).
+    end_share: Share = 0.66
+    #: Share of a label's (or of all) connections that a rewire replaces.
+    fraction: Share = 0.25
+    fraction_decay: Literal["constant", "cosine"] = "constant"
+    #: Rank weights within each label, or over the whole layer.
+    scope: Literal["label", "global"] = "label"
+    drop: str = "magnitude"
+    grow: str = "random_growth"
+
+    @field_validator("drop", "grow")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return _one_of(value, modules_of("topology"), but={"topology", "schedule", "distinct"})
+
+
+class Auxiliary(Section):
+    """The auxiliary objective over label groups (paper §2.3): BCE on multi-hot groups, fading out with a cosine."""
+
+    groups: PositiveInt = 256
+    grouping: Literal["semantic", "random"] = "semantic"
+    #: λ₀, the weight of the auxiliary term at the first step; the main term gets 1 − λ.
+    weight: Share = 0.4
+    cutoff_epochs: Annotated[float, Field(gt=0)] = 5.0
+    learning_rate: NonNegative = 1e-3
+    weight_decay: NonNegative = 0.01
+
+
+class OutputOptimizer(Section):
+    """The output layer's optimiser (decoupled weight decay for all)."""
+
+    kind: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: NonNegative = 2e-3
+    momentum: Share = 0.0
+    weight_decay: NonNegative = 1e-4
+
+
+class Training(Section):
+    """Steps, batches and the machine settings that change bits."""
+
+    epochs: PositiveInt = 15
+    batch_size: PositiveInt = 128
+    warmup_share: Share = 0.05
+    loss: Literal["squared_hinge", "bce"] = "squared_hinge"
+    device: Literal["cpu", "cuda"] = "cpu"
+    #: Threads change the order of sums and so the bits: they are part of the recipe.
+    threads: PositiveInt = 2
+    #: Keep the validation documents out of training; learning curves and all choices are read from them.
+    hold_out_validation: bool = True
+    log_every_steps: PositiveInt = 10
+
+
+class Propensity(Section):
+    """Constants A and B of the propensity model (Jain et al. 2016)."""
+
+    a: NonNegative = 0.55
+    b: NonNegative = 1.5
+
+
+class Evaluation(Section):
+    """What is asked of the predictions."""
+
+    k: PositiveInt = 5
+    propensity: Propensity = Propensity()
+
+
+class Data(Section):
+    """What the encoder reads of each document."""
+
+    max_length: PositiveInt = 32
+    validation_documents: PositiveInt = 4096
+
+
+class Identity(Section):
+    """Which cell of a grid this is; the run's path is a function of these four."""
+
+    dataset: str
+    method: str
+    budget: str
+    seed: int = 1
+    algorithm_version: int = ALGORITHM_VERSION
+    evaluation: Evaluation = Evaluation()
+    data: Data = Data()
+
+
+class TrainRecipe(Identity):
+    """A run of the training engine."""
+
+    runner: Literal["train"] = "train"
+    encoder: Encoder = Encoder()
+    intermediate: Intermediate | None = None
+    output: Output = Output()
+    output_optimizer: OutputOptimizer = OutputOptimizer()
+    topology: Topology | None = None
+    auxiliary: Auxiliary | None = None
+    training: Training = Training()
+
+    @model_validator(mode="after")
+    def _fits(self) -> "TrainRecipe":
+        width = self.intermediate.width if self.intermediate else self.encoder.features
+        if self.output.fan_in is not None and self.output.fan_in > width:
+            raise ValueError(
+                f"output.fan_in {self.output.fan_in} exceeds the {width} features it reads; allowed: 1 … {width}"
+            )
+        return self
+
+
+class ReferenceRecipe(Identity):
+    """A run of a reference predictor that does not use the training engine."""
+
+    runner: Literal["most_frequent", "linear_ovr"]
+    #: LIBLINEAR's C, tolerance and thread count for linear_ovr.
+    regularisation: Annotated[float, Field(gt=0)] = 1.0
+    tolerance: Annotated[float, Field(gt=0)] = 0.1
+    threads: PositiveInt = 2
+    hold_out_validation: bool = True
+
+
+Recipe = TrainRecipe | ReferenceRecipe
+
+
+def recipe_of(values: dict[str, Any]) -> Recipe:
+    """Build the typed recipe of merged values; raises pydantic's ValidationError."""
+    runner = values.get("runner", "train")
+    model: type[TrainRecipe] | type[ReferenceRecipe] = TrainRecipe if runner == "train" else ReferenceRecipe
+    return model.model_validate(values)
+
+
+def merge(*layers: dict[str, Any]) -> dict[str, Any]:
+    """Merge nested dictionaries, later layers winning; a null removes what an earlier layer set."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            below = result.get(key)
+            if isinstance(value, dict):
+                result[key] = merge(below if isinstance(below, dict) else {}, value)
+            else:
+                result[key] = value
+    return result
+
+
+def canonical(recipe: Recipe) -> str:
+    """Return the recipe as JSON with sorted keys and no spaces: equal recipes, equal text."""
+    return json.dumps(recipe.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """Return the SHA-256 of the canonical text."""
+    return hashlib.sha256(canonical(recipe).encode()).hexdigest()
+
+
+def _one_of(value: str, names: list[str], but: set[str]) -> str:
+    choices = [n for n in names if n not in but]
+    if value not in choices:
+        raise ValueError(f"unknown value {value!r}; allowed: {', '.join(choices)}")
+    return value

@@ -1,0 +1,204 @@
+"""The step loop: encode → (intermediate) → output.train_step → auxiliary → backward → encoder step → rewire → log.
+
+Shapes: B documents, D encoder features, L labels.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xmcbench.data.batches import Batch, Batches
+from xmcbench.errors import NonFiniteError
+from xmcbench.output.layer import optimizer_bytes
+from xmcbench.recipe import TrainRecipe
+from xmcbench.seeds import derive
+from xmcbench.topology import Topology
+from xmcbench.training import optimizers
+from xmcbench.training.auxiliary import cutoff_step, fading_weight
+from xmcbench.training.checkpoint import Checkpoint, optimizer_state, restore_optimizer
+from xmcbench.training.hardware import peak_rss_bytes
+from xmcbench.training.losses import LOSSES
+from xmcbench.training.network import Network
+
+Validate = Callable[[Network], list[dict[str, Any]]]
+
+
+class Trainer:
+    """Everything that changes while a run trains; `step` counts finished optimiser steps."""
+
+    def __init__(self, recipe: TrainRecipe, network: Network, batches: Batches, validate: Validate) -> None:
+        self.recipe, self.network, self.batches, self.validate = recipe, network, batches, validate
+        self.step = 0
+        self.total = recipe.training.epochs * batches.steps_per_epoch
+        self.warmup = max(1, round(recipe.training.warmup_share * self.total))
+        self.loss = LOSSES[recipe.training.loss]()
+        self.optimizers = optimizers.encoder_optimizers(network.encoder, recipe)
+        self.optimizers["output"] = optimizers.output_optimizer(network.output, recipe.output_optimizer)
+        if network.intermediate is not None and recipe.intermediate is not None:
+            self.optimizers["intermediate"] = optimizers.dense_optimizer(
+                [network.intermediate], recipe.intermediate.learning_rate, recipe.intermediate.weight_decay
+            )
+        self.cutoff = 0
+        if network.auxiliary is not None and recipe.auxiliary is not None:
+            self.cutoff = cutoff_step(recipe.auxiliary, batches.steps_per_epoch)
+            self.optimizers["auxiliary"] = optimizers.dense_optimizer(
+                [network.auxiliary], recipe.auxiliary.learning_rate, recipe.auxiliary.weight_decay
+            )
+        self.topology: Topology | None = None
+        if recipe.topology is not None:
+            self.topology = Topology(recipe.topology, self.total, derive(recipe.seed, "rewire"))
+        self.history: list[dict[str, Any]] = []
+        self.epoch_loss = 0.0
+        self.clocks: dict[str, Any] = {"epoch_seconds": [], "running": 0.0, "peak_rss_bytes": 0}
+        self.memory_bytes: dict[str, int] = {}
+
+    def run(self) -> Iterator[int]:
+        """Train to the end, yielding the step count after every step; the caller saves and stops in between."""
+        self.network.train()
+        self._drop_faded_auxiliary()
+        while self.step < self.total:
+            began = time.perf_counter()
+            self.train_step(self.batches.at(self.step))
+            self.clocks["running"] += time.perf_counter() - began
+            if self.step % self.batches.steps_per_epoch == 0:
+                self._end_epoch()
+            yield self.step
+
+    def train_step(self, batch: Batch) -> None:
+        """Take one optimiser step of every part and write what is due to the history."""
+        recipe, network = self.recipe, self.network
+        factor = optimizers.cosine_with_warmup(self.step, self.warmup, self.total)
+        for optimizer in self.optimizers.values():
+            optimizers.set_rate(optimizer, factor)
+            optimizer.zero_grad(set_to_none=True)
+        # Dropout is a function of (seed, step), so that a resumed run repeats it.
+        torch.manual_seed(derive(recipe.seed, "step", self.step))
+
+        x_BD = network.encoder(batch.token_T, batch.offset_B)
+        self._require_finite(x_BD, "features x_BD")
+        dropped_BD = network.dropout(x_BD)
+        read_BD = dropped_BD if network.intermediate is None else network.intermediate(dropped_BD)
+
+        weight = 0.0
+        if network.auxiliary is not None and recipe.auxiliary is not None:
+            weight = fading_weight(recipe.auxiliary.weight, self.step, self.cutoff)
+        result = network.output.train_step(
+            read_BD.detach(),
+            batch.positives,
+            loss=self.loss,
+            optimizer=self.optimizers["output"],
+            scale=1 - weight,
+        )
+        self._require_finite(result.grad_x_BD, "feature gradient")
+        auxiliary: Tensor | None = None
+        if network.auxiliary is not None:
+            auxiliary = network.auxiliary.loss(dropped_BD, batch.positives)
+            torch.autograd.backward([read_BD, weight * auxiliary], [result.grad_x_BD, None])
+        else:
+            read_BD.backward(result.grad_x_BD)
+
+        log_due = self.step % recipe.training.log_every_steps == 0
+        gradient_norm = gradient_norm_of(network.encoder) if log_due else 0.0
+        for name, optimizer in self.optimizers.items():
+            if name != "output":  # its own step was taken inside train_step
+                optimizer.step()
+        if self.step == 0:
+            self.memory_bytes = self._declared_memory(batch.documents)
+        self.step += 1
+        self.epoch_loss += result.loss
+
+        if log_due:
+            self.history.append(
+                {
+                    "kind": "step",
+                    "step": self.step,
+                    "epoch": (self.step - 1) // self.batches.steps_per_epoch + 1,
+                    "loss": result.loss,
+                    "auxiliary_loss": None if auxiliary is None else float(auxiliary.detach()),
+                    "auxiliary_weight": weight,
+                    "encoder_gradient_norm": gradient_norm,
+                    "feature_gradient_norm": float(result.grad_x_BD.norm()),
+                    "feature_variance": float(x_BD.detach().var(dim=0).mean())
+                    if batch.documents > 1
+                    else 0.0,
+                    "zero_share": result.zero_share,
+                    "learning_rate": factor * recipe.output_optimizer.learning_rate,
+                }
+            )
+        if self.topology is not None and self.topology.schedule.due(self.step):
+            report = network.output.rewire(self.topology, self.step, self.optimizers["output"])
+            epoch = (self.step - 1) // self.batches.steps_per_epoch + 1
+            counts = {"pruned": report.pruned, "regrown": report.regrown}
+            self.history.append({"kind": "rewire", "step": self.step, "epoch": epoch, **counts})
+        self._drop_faded_auxiliary()
+
+    def checkpoint(self) -> Checkpoint:
+        """Return the whole state after `step` steps."""
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        values: dict[str, Any] = {}
+        for name, optimizer in self.optimizers.items():
+            its_tensors, its_values = optimizer_state(name, optimizer)
+            tensors |= its_tensors
+            values |= its_values
+        self.clocks["peak_rss_bytes"] = max(self.clocks["peak_rss_bytes"], peak_rss_bytes())
+        values |= {"epoch_loss": self.epoch_loss, "clocks": self.clocks, "memory_bytes": self.memory_bytes}
+        return Checkpoint(self.step, tensors, values, self.history)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go back to a checkpoint's state; the next step is the one that would have followed."""
+        self.step, self.history = checkpoint.step, list(checkpoint.history)
+        values = dict(checkpoint.values)
+        self.epoch_loss = values.pop("epoch_loss")
+        self.clocks, self.memory_bytes = values.pop("clocks"), values.pop("memory_bytes")
+        self._drop_faded_auxiliary()
+        prefix = "network."
+        state = {k.removeprefix(prefix): v for k, v in checkpoint.tensors.items() if k.startswith(prefix)}
+        self.network.load_state_dict(state)
+        for name, optimizer in self.optimizers.items():
+            restore_optimizer(name, optimizer, checkpoint.tensors, values)
+
+    def _end_epoch(self) -> None:
+        epoch = self.step // self.batches.steps_per_epoch
+        validation = self.validate(self.network)
+        self.network.train()
+        mean = self.epoch_loss / self.batches.steps_per_epoch
+        row = {"kind": "epoch", "epoch": epoch, "step": self.step, "loss": mean, "validation": validation}
+        self.history.append(row)
+        self.clocks["epoch_seconds"].append(self.clocks["running"])
+        self.clocks["running"], self.epoch_loss = 0.0, 0.0
+
+    def _drop_faded_auxiliary(self) -> None:
+        """After the cut-off the head computes nothing any more, so it and its optimiser leave memory."""
+        if self.network.auxiliary is not None and self.step >= self.cutoff:
+            self.network.auxiliary = None
+            del self.optimizers["auxiliary"]
+
+    def _declared_memory(self, documents: int) -> dict[str, int]:
+        kinds = self.network.output.memory(self.optimizers["output"], documents)
+        for name in ("intermediate", "auxiliary"):
+            part: nn.Module | None = getattr(self.network, name)
+            if part is not None:
+                weight = sum(p.numel() * p.element_size() for p in part.parameters())
+                kinds[name] = 2 * weight + optimizer_bytes(self.optimizers[name])
+        return kinds
+
+    def _require_finite(self, tensor: Tensor, name: str) -> None:
+        if not math.isfinite(float(tensor.detach().sum())):
+            raise NonFiniteError(
+                f"step {self.step + 1}: {name} is not finite; the last checkpoint is the good state"
+            )
+
+
+def gradient_norm_of(module: nn.Module) -> float:
+    """Return the 2-norm of a module's gradient; rows of a sparse gradient that occur twice are added first."""
+    total = 0.0
+    for parameter in module.parameters():
+        if parameter.grad is not None:
+            gradient = parameter.grad
+            values = gradient.coalesce().values() if gradient.is_sparse else gradient
+            total += float(values.norm()) ** 2
+    return math.sqrt(total)

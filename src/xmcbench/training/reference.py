@@ -1,0 +1,148 @@
+"""Reference rows: predictors that need no training engine, on the same sample, scored by the same rule.
+
+Shapes: N documents, V vocabulary, L labels, k predictions a document.
+"""
+
+import json
+import logging
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sp
+from tqdm import tqdm
+
+from xmcbench.atomic import write_json
+from xmcbench.data.store import PreparedStore
+from xmcbench.data.tokens import TokenStore
+from xmcbench.recipe import ReferenceRecipe, canonical
+from xmcbench.training.hardware import environment, peak_rss_bytes
+from xmcbench.training.lock import run_lock
+from xmcbench.training.predict import write_topk
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a reference predictor gives: ranked labels, their scores, weights held, and bytes of those weights."""
+
+    label_Nk: np.ndarray
+    score_Nk: np.ndarray
+    parameters: int
+    weight_bytes: int
+    train_seconds: float
+    predict_seconds: float
+
+
+def reference_run(
+    recipe: ReferenceRecipe, run_folder: Path, sample_folder: Path, tokens_folder: Path, log: logging.Logger
+) -> None:
+    """Fit the reference predictor, rank the test documents, and write the run's files."""
+    with run_lock(run_folder):
+        store, tokens = PreparedStore.open(sample_folder), TokenStore.open(tokens_folder)
+        names = ["train"] if recipe.hold_out_validation else ["train", "validation"]
+        result = RUNNERS[recipe.runner](recipe, store, tokens, names)
+        write_json(run_folder / "recipe.json", json.loads(canonical(recipe)))
+        write_topk(run_folder / "topk.npz", result.label_Nk, result.score_Nk)
+        write_json(run_folder / "env.json", environment("cpu"))
+        timing = {
+            "epoch_seconds": [],
+            "train_seconds": result.train_seconds,
+            "predict_seconds": result.predict_seconds,
+            "predict_documents": int(result.label_Nk.shape[0]),
+            "peak_rss_bytes": peak_rss_bytes(),
+            "memory_bytes": {"weight": result.weight_bytes},
+            "parameters": {"classifier": result.parameters, "encoder": 0},
+        }
+        write_json(run_folder / "timing.json", timing)
+        log.info("%s: %d weights, %.1f s", recipe.runner, result.parameters, result.train_seconds)
+
+
+def most_frequent(
+    recipe: ReferenceRecipe, store: PreparedStore, tokens: TokenStore, names: list[str]
+) -> Reference:
+    """Predict the most frequent training labels for every document; ties go to the smaller label."""
+    began = time.perf_counter()
+    counts_L = store.label_counts(*names)
+    top = np.argsort(-counts_L, kind="stable")[: recipe.evaluation.k]
+    trained = time.perf_counter()
+    documents = store.split("test").documents
+    score = np.repeat(counts_L[top][None].astype(np.float32), documents, axis=0)
+    label = np.repeat(top[None].astype(np.int32), documents, axis=0)
+    return Reference(label, score, len(top), counts_L.nbytes, trained - began, time.perf_counter() - trained)
+
+
+def linear_ovr(
+    recipe: ReferenceRecipe, store: PreparedStore, tokens: TokenStore, names: list[str]
+) -> Reference:
+    """Fit one squared-hinge linear classifier a label on TF-IDF of word pieces (LIBLINEAR; the DiSMEC recipe)."""
+    from sklearn.feature_extraction.text import TfidfTransformer
+    from sklearn.svm import LinearSVC
+
+    began = time.perf_counter()
+    tfidf = TfidfTransformer(sublinear_tf=True)
+    train_NV = tfidf.fit_transform(
+        sp.vstack([_counts(*tokens.split(n), tokens.vocabulary) for n in names]).tocsr()
+    )
+    splits = [store.split(n) for n in names]
+    truth_NL = sp.vstack(
+        [
+            sp.csr_matrix(
+                (np.ones(len(s.indices), np.int8), np.asarray(s.indices), np.asarray(s.indptr)),
+                shape=(s.documents, store.labels),
+            )
+            for s in splits
+        ]
+    ).tocsc()
+
+    def fit(label: int) -> tuple[np.ndarray, np.ndarray, float]:
+        """Return the non-zero weights of one label; a word that no training document has keeps weight zero."""
+        y_N = np.zeros(train_NV.shape[0], np.int8)
+        y_N[truth_NL.indices[truth_NL.indptr[label] : truth_NL.indptr[label + 1]]] = 1
+        if not y_N.any():
+            return np.zeros(0, np.int64), np.zeros(0, np.float32), -1.0
+        model = LinearSVC(C=recipe.regularisation, tol=recipe.tolerance, random_state=recipe.seed)
+        model.fit(train_NV, y_N)
+        weight_V = model.coef_[0].astype(np.float32)
+        kept = np.flatnonzero(np.abs(weight_V) > 0.01)  # DiSMEC's pruning threshold
+        return kept, weight_V[kept], float(model.intercept_[0])
+
+    # LIBLINEAR releases the interpreter lock, so threads run side by side on one copy of the data.
+    with ThreadPoolExecutor(recipe.threads) as pool:
+        fitted = list(
+            tqdm(pool.map(fit, range(store.labels)), total=store.labels, unit="label", mininterval=1.0)
+        )
+    indptr = np.concatenate([[0], np.cumsum([len(kept) for kept, _, _ in fitted])])
+    weight_LV = sp.csr_matrix(
+        (np.concatenate([w for _, w, _ in fitted]), np.concatenate([k for k, _, _ in fitted]), indptr),
+        shape=(store.labels, tokens.vocabulary),
+    )
+    bias_L = np.array([b for _, _, b in fitted], dtype=np.float32)
+    trained = time.perf_counter()
+
+    test_NV = tfidf.transform(_counts(*tokens.split("test"), tokens.vocabulary)).astype(np.float32)
+    k = min(recipe.evaluation.k, store.labels)
+    label_Nk = np.full((test_NV.shape[0], recipe.evaluation.k), -1, np.int32)
+    score_Nk = np.full(label_Nk.shape, -np.inf, np.float32)
+    for start in range(0, test_NV.shape[0], 512):
+        z_BL = (test_NV[start : start + 512] @ weight_LV.T).toarray() + bias_L
+        order = np.argsort(-z_BL, axis=1, kind="stable")[:, :k]
+        label_Nk[start : start + 512, :k] = order
+        score_Nk[start : start + 512, :k] = np.take_along_axis(z_BL, order, axis=1)
+    size = weight_LV.data.nbytes + weight_LV.indices.nbytes + weight_LV.indptr.nbytes + bias_L.nbytes
+    parameters = weight_LV.nnz + store.labels
+    return Reference(label_Nk, score_Nk, parameters, size, trained - began, time.perf_counter() - trained)
+
+
+RUNNERS = {"most_frequent": most_frequent, "linear_ovr": linear_ovr}
+
+
+def _counts(flat_T: np.ndarray, offset_N1: np.ndarray, vocabulary: int) -> sp.csr_matrix:
+    """Return token counts as N×V."""
+    matrix = sp.csr_matrix(
+        (np.ones(len(flat_T), np.float64), np.asarray(flat_T).astype(np.int32), np.asarray(offset_N1)),
+        shape=(len(offset_N1) - 1, vocabulary),
+    )
+    matrix.sum_duplicates()
+    return matrix

@@ -1,0 +1,183 @@
+"""A run from recipe to files: lock, resume, train, predict, publish."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from tqdm import tqdm
+
+from xmcbench.atomic import replacing, write_json, write_text
+from xmcbench.data.batches import Batches
+from xmcbench.data.inverse_frequency import inverse_document_frequency
+from xmcbench.data.store import PreparedStore, Split
+from xmcbench.data.tokens import TokenStore
+from xmcbench.errors import DataError, DeviceError, Interrupted
+from xmcbench.evaluation.precision import precision_at_k
+from xmcbench.recipe import TrainRecipe, canonical
+from xmcbench.training import checkpoint as checkpoints
+from xmcbench.training.hardware import environment
+from xmcbench.training.lock import run_lock
+from xmcbench.training.loop import Trainer
+from xmcbench.training.network import Network
+from xmcbench.training.predict import predict, write_topk
+from xmcbench.training.stop import StopRequest, stop_requests
+
+
+def train_run(
+    recipe: TrainRecipe,
+    run_folder: Path,
+    sample_folder: Path,
+    tokens_folder: Path,
+    groups_file: Path | None,
+    checkpoint_seconds: float,
+    log: logging.Logger,
+) -> None:
+    """Train (or go on training) a recipe, predict the test split, and write the run's files.
+
+    checkpoint_seconds: time between checkpoints; it changes no result. Raises RunLockedError, DeviceError,
+    DataError, NonFiniteError, CheckpointError, and Interrupted once a requested stop has saved.
+    """
+    with run_lock(run_folder), stop_requests() as stop:
+        configure_torch(recipe)
+        store, tokens = PreparedStore.open(sample_folder), TokenStore.open(tokens_folder)
+        names = ["train"] if recipe.training.hold_out_validation else ["train", "validation"]
+        batches = Batches(
+            [store.split(n) for n in names],
+            [tokens.split(n) for n in names],
+            recipe.training.batch_size,
+            recipe.seed,
+        )
+        network = Network(
+            recipe,
+            store.labels,
+            tokens.vocabulary,
+            tokens.pad_id,
+            lambda: inverse_document_frequency([tokens.split(n) for n in names], tokens.vocabulary),
+            read_groups(groups_file, store.labels),
+        )
+        validation = _validation(recipe, store.split("validation"), tokens.split("validation"))
+        trainer = Trainer(recipe, network, batches, validation)
+        found = checkpoints.load_latest(run_folder, recipe, log)
+        if found is not None:
+            trainer.restore(found)
+            log.info("going on after step %d of %d", trainer.step, trainer.total)
+        _train(trainer, run_folder, checkpoint_seconds, stop, log)
+        trainer.checkpoint()  # reads the clocks and the peak of training, before prediction adds to them
+        _publish(trainer, store, tokens, run_folder, stop, log)
+
+
+def configure_torch(recipe: TrainRecipe) -> None:
+    """Fix what changes bits: thread count and deterministic algorithms; refuse a device that is not there."""
+    if recipe.training.device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("training.device: cuda was asked for, but this machine has none; allowed: cpu")
+    torch.set_num_threads(recipe.training.threads)
+    torch.use_deterministic_algorithms(True)
+
+
+def read_groups(file: Path | None, labels: int) -> torch.Tensor | None:
+    """Read label → group; raises DataError if it is not one group for every label."""
+    if file is None:
+        return None
+    if not file.is_file():
+        raise DataError(f"{file}: missing; the auxiliary objective needs the label groups")
+    group_L = np.load(file)
+    if group_L.shape != (labels,) or group_L.min() < 0:
+        raise DataError(
+            f"{file}: {group_L.shape[0]} groups assigned; allowed: one group ≥ 0 for each of {labels} labels"
+        )
+    return torch.from_numpy(group_L.astype(np.int64))
+
+
+def _train(
+    trainer: Trainer, run_folder: Path, checkpoint_seconds: float, stop: StopRequest, log: logging.Logger
+) -> None:
+    recipe = trainer.recipe
+    saved_at, saved_step = time.monotonic(), trainer.step
+    name = f"{recipe.method} seed{recipe.seed}"
+    with tqdm(total=trainer.total, initial=trainer.step, desc=name, unit="step", mininterval=1.0) as bar:
+        for step in trainer.run():
+            bar.update(1)
+            if (
+                trainer.history
+                and trainer.history[-1].get("kind") == "epoch"
+                and trainer.history[-1]["step"] == step
+            ):
+                log.info("%s", _epoch_line(trainer.history[-1], recipe.training.epochs))
+            if stop or (time.monotonic() - saved_at >= checkpoint_seconds and step < trainer.total):
+                checkpoints.save(run_folder, recipe, trainer.checkpoint())
+                saved_at, saved_step = time.monotonic(), step
+            if stop:
+                raise Interrupted(
+                    f"{stop.signal}: saved after step {step} of {trainer.total}; run again to go on"
+                )
+    if saved_step < trainer.total:
+        # A run that is killed while it predicts or publishes need not train again.
+        checkpoints.save(run_folder, recipe, trainer.checkpoint())
+
+
+def _publish(
+    trainer: Trainer,
+    store: PreparedStore,
+    tokens: TokenStore,
+    run_folder: Path,
+    stop: StopRequest,
+    log: logging.Logger,
+) -> None:
+    """Predict the test split (opened only now) and write every file of the run, the clocks last."""
+    recipe, network = trainer.recipe, trainer.network
+
+    def alive() -> None:
+        if stop:
+            raise Interrupted(f"{stop.signal}: training is saved; run again to predict")
+
+    predictions = predict(
+        network,
+        store.split("test"),
+        tokens.split("test"),
+        recipe.evaluation.k,
+        recipe.training.batch_size,
+        alive,
+    )
+    write_json(run_folder / "recipe.json", json.loads(canonical(recipe)))
+    with replacing(run_folder / "model.safetensors") as tmp:
+        save_file({k: v.detach().contiguous() for k, v in network.state_dict().items()}, tmp)
+    write_text(run_folder / "history.jsonl", checkpoints.history_text(trainer.history))
+    write_topk(run_folder / "topk.npz", predictions.label_Nk, predictions.score_Nk)
+    write_json(run_folder / "env.json", environment(recipe.training.device))
+    timing = {
+        "epoch_seconds": trainer.clocks["epoch_seconds"],
+        "train_seconds": sum(trainer.clocks["epoch_seconds"]),
+        "predict_seconds": predictions.seconds,
+        "predict_documents": int(predictions.label_Nk.shape[0]),
+        "peak_rss_bytes": trainer.clocks["peak_rss_bytes"],
+        "memory_bytes": trainer.memory_bytes,
+        "parameters": network.parameter_counts(),
+    }
+    write_json(run_folder / "timing.json", timing)
+    log.info("%d documents predicted, run complete", predictions.label_Nk.shape[0])
+
+
+def _validation(
+    recipe: TrainRecipe, split: Split, tokens: tuple[np.ndarray, np.ndarray]
+) -> Callable[[Network], list[dict[str, Any]]]:
+    """Return the function that scores the held-out documents after an epoch; without any it returns no rows."""
+
+    def validate(network: Network) -> list[dict[str, Any]]:
+        if not recipe.training.hold_out_validation or split.documents == 0:
+            return []
+        found = predict(network, split, tokens, recipe.evaluation.k, recipe.training.batch_size)
+        values = {k: precision_at_k(found.label_Nk, split.indptr, split.indices, k) for k in (1, 3, 5)}
+        return [{"metric": "P", "k": k, "value": v} for k, v in values.items() if k <= recipe.evaluation.k]
+
+    return validate
+
+
+def _epoch_line(row: dict[str, Any], epochs: int) -> str:
+    scores = "  ".join(f"{r['metric']}@{r['k']} {r['value']:.2f}" for r in row["validation"])
+    return f"epoch {row['epoch']}/{epochs}  loss {row['loss']:.4f}  {scores}".rstrip()

@@ -1,0 +1,66 @@
+"""Losses and the auxiliary objective against autograd and by hand."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xmcbench.positives import Positives
+from xmcbench.training.auxiliary import AuxiliaryHead, fading_weight
+from xmcbench.training.losses import BinaryCrossEntropy, SquaredHinge
+from xmcbench.training.optimizers import cosine_with_warmup
+
+
+def test_squared_hinge_by_hand() -> None:
+    z_BL = torch.tensor([[0.5, -2.0, 0.0]])
+    positives = Positives(1, torch.tensor([0]), torch.tensor([2]))
+    value, gradient = SquaredHinge().value_and_gradient(z_BL, positives)
+    assert float(value) == pytest.approx(1.5**2 + 0 + 1.0)
+    assert gradient.tolist() == [[3.0, 0.0, -2.0]]
+
+
+@given(documents=st.integers(1, 5), labels=st.integers(1, 9), seed=st.integers(0, 1000), hinge=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_gradients_are_those_of_autograd(documents: int, labels: int, seed: int, hinge: bool) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    z_BL = (2 * torch.randn(documents, labels, generator=generator, dtype=torch.float64)).requires_grad_(True)
+    y_BL = (torch.rand(documents, labels, generator=generator) < 0.3).double()
+    positives = Positives(documents, *y_BL.nonzero().unbind(1))
+    if hinge:
+        truth = (1 - (2 * y_BL - 1) * z_BL).clamp(min=0).square().sum() / documents
+    else:
+        truth = torch.nn.functional.binary_cross_entropy_with_logits(z_BL, y_BL, reduction="sum") / documents
+    truth.backward()
+    loss = SquaredHinge() if hinge else BinaryCrossEntropy()
+    value, gradient = loss.value_and_gradient(z_BL.detach(), positives)
+    torch.testing.assert_close(value, truth.detach(), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(gradient, z_BL.grad, rtol=1e-10, atol=1e-10)
+
+
+def test_auxiliary_weight_fades_and_stays_off() -> None:
+    assert fading_weight(0.4, 0, 100) == pytest.approx(0.4)
+    assert fading_weight(0.4, 50, 100) == pytest.approx(0.2)
+    assert fading_weight(0.4, 100, 100) == 0.0
+    assert fading_weight(0.4, 5000, 100) == 0.0
+
+
+def test_auxiliary_targets_are_multi_hot_groups() -> None:
+    positives = Positives(2, torch.tensor([0, 0, 1]), torch.tensor([0, 1, 3]))
+    grouped = positives.grouped(torch.tensor([1, 1, 0, 2]))
+    assert grouped.multi_hot(3).tolist() == [[0, 1, 0], [0, 0, 1]]
+    head = AuxiliaryHead(4, torch.tensor([1, 1, 0, 2]), seed=1)
+    with torch.no_grad():
+        head.linear.weight.zero_()
+    # Six outputs at score 0 cost ln 2 each, over two documents.
+    assert float(head.loss(torch.randn(2, 4), positives).detach()) == pytest.approx(
+        6 * math.log(2) / 2, rel=1e-6
+    )
+
+
+def test_rates_warm_up_and_fall_to_zero() -> None:
+    factors = [cosine_with_warmup(s, 4, 20) for s in range(21)]
+    assert factors[:5] == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
+    assert factors[20] == pytest.approx(0.0)
+    assert all(a >= b for a, b in zip(factors[4:], factors[5:], strict=False))

@@ -1,0 +1,109 @@
+"""Rewiring by numbers that a person can check, and its invariants on any shape."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xmcbench.recipe import Topology as Recipe
+from xmcbench.topology import Topology
+from xmcbench.topology.distinct import distinct_inputs
+from xmcbench.topology.schedule import Schedule
+
+
+def topology(**keys: object) -> Topology:
+    return Topology(Recipe(**{"interval_steps": 10, "end_share": 1.0, "fraction": 0.5, **keys}), 1000, seed=7)
+
+
+def test_the_smallest_weights_of_a_row_go_and_the_rest_keep_their_values() -> None:
+    weight_LK = torch.tensor([[0.9, -0.1, 0.5, 0.02]])
+    index_LK = torch.tensor([[1, 3, 4, 6]])
+    plan = topology().plan_rows(weight_LK, index_LK, features=8, step=10)
+    moved = weight_LK.gather(1, plan.source_LK).masked_fill(plan.new_LK, 0)[0]
+    kept = dict(zip(plan.index_LK[0].tolist(), moved.tolist(), strict=True))
+    assert plan.pruned == 2
+    assert kept[1] == pytest.approx(0.9) and kept[4] == pytest.approx(0.5)
+    grown = [i for i, new in zip(plan.index_LK[0].tolist(), plan.new_LK[0].tolist(), strict=True) if new]
+    assert len(grown) == 2 and all(kept[i] == 0 for i in grown)
+    assert set(grown) <= {0, 2, 5, 7}, "a pruned input came straight back although others were free"
+
+
+def test_global_scope_ranks_over_the_layer() -> None:
+    weight_LK = torch.tensor([[0.1, 0.2], [5.0, 6.0]])
+    plan = topology(scope="global").plan_rows(weight_LK, torch.tensor([[0, 1], [2, 3]]), features=6, step=10)
+    assert plan.new_LK.sum(dim=1).tolist() == [2, 0]
+    assert plan.index_LK[1].tolist() == [2, 3]
+    assert set(plan.index_LK[0].tolist()) <= {2, 3, 4, 5}
+
+
+def test_a_fraction_that_rounds_to_zero_moves_nothing() -> None:
+    index_LK = torch.tensor([[0, 2, 5]])
+    plan = topology(fraction=0.3).plan_rows(torch.tensor([[0.1, 0.2, 0.3]]), index_LK, features=9, step=10)
+    assert plan.pruned == 0 and not plan.new_LK.any()
+    assert torch.equal(plan.index_LK, index_LK)
+
+
+def test_full_fan_in_can_only_take_its_own_inputs_back() -> None:
+    index_LK = torch.arange(4)[None]
+    plan = topology().plan_rows(torch.tensor([[0.4, 0.1, 0.2, 0.3]]), index_LK, features=4, step=10)
+    assert torch.equal(plan.index_LK, index_LK)
+    assert plan.new_LK[0].tolist() == [False, True, True, False]
+
+
+@given(
+    labels=st.integers(1, 40),
+    features=st.integers(1, 33),
+    data=st.data(),
+    fraction=st.floats(0, 1),
+    scope=st.sampled_from(["label", "global"]),
+)
+@settings(max_examples=80, deadline=None)
+def test_rows_stay_distinct_sorted_and_in_range(
+    labels: int, features: int, data: st.DataObject, fraction: float, scope: str
+) -> None:
+    fan_in = data.draw(st.integers(1, features))
+    generator = torch.Generator().manual_seed(labels * 100 + features)
+    index_LK = distinct_inputs(labels, features, fan_in, generator)
+    weight_LK = torch.randn(labels, fan_in, generator=generator)
+    plan = topology(fraction=fraction, scope=scope).plan_rows(weight_LK, index_LK, features, step=20)
+    assert plan.index_LK.shape == (labels, fan_in)
+    assert bool((plan.index_LK.diff(dim=1) > 0).all())
+    assert int(plan.index_LK.min()) >= 0 and int(plan.index_LK.max()) < features
+    assert int(plan.new_LK.sum()) == plan.pruned
+    kept = ~plan.new_LK
+    old = index_LK.gather(1, plan.source_LK)
+    assert torch.equal(plan.index_LK[kept], old[kept]), "a surviving weight changed its input"
+    if scope == "label":
+        assert bool((plan.new_LK.sum(dim=1) == int(fraction * fan_in)).all())
+
+
+@given(labels=st.integers(1, 20), features=st.integers(2, 20), fraction=st.floats(0, 1))
+@settings(max_examples=50, deadline=None)
+def test_an_unstructured_mask_keeps_its_number_of_connections(
+    labels: int, features: int, fraction: float
+) -> None:
+    generator = torch.Generator().manual_seed(labels + 50 * features)
+    mask_LD = torch.rand(labels, features, generator=generator) < 0.4
+    weight_LD = torch.randn(labels, features, generator=generator) * mask_LD
+    before = int(mask_LD.sum())
+    report = topology(fraction=fraction, scope="global").rewire_mask(weight_LD, mask_LD, step=10)
+    assert int(mask_LD.sum()) == before
+    assert report.pruned == report.regrown == int(fraction * before)
+    assert report.grown is not None and bool((report.grown & ~mask_LD).sum() == 0)
+
+
+def test_a_draw_is_a_function_of_seed_and_step() -> None:
+    weight_LK, index_LK = torch.randn(6, 4), distinct_inputs(6, 30, 4, torch.Generator().manual_seed(0))
+    one, two = (topology().plan_rows(weight_LK, index_LK, 30, step=20).index_LK for _ in range(2))
+    assert torch.equal(one, two)
+    assert not torch.equal(one, topology().plan_rows(weight_LK, index_LK, 30, step=30).index_LK)
+
+
+def test_schedule_rewires_on_the_interval_until_its_end() -> None:
+    schedule = Schedule.of(
+        Recipe(interval_steps=100, end_share=0.66, fraction=0.3, fraction_decay="cosine"), 1000
+    )
+    assert [s for s in range(0, 1001) if schedule.due(s)] == [100, 200, 300, 400, 500, 600]
+    assert schedule.fraction(0) == pytest.approx(0.3)
+    assert schedule.fraction(330) == pytest.approx(0.15)
+    assert schedule.fraction(660) == pytest.approx(0.0)
