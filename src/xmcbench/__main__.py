@@ -1,0 +1,5 @@
+"""`python -m xmcbench`."""
+
+from xmcbench.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,1 @@
+"""Data: parse → prepared store → sample → tokens → batches, and label groups."""

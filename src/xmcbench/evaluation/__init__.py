@@ -1,0 +1,1 @@
+"""Evaluation reads stored top-k predictions and the truth, nothing else: a method never grades itself."""

@@ -1,0 +1,351 @@
+"""From configuration to runs: which recipes a grid asks for, and where each run's files lie. No torch here."""
+
+import itertools
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from xmcbench.data.dataset import DatasetSpec, SampleSpec, load_dataset_spec
+from xmcbench.errors import ConfigError, DeviceError, allowed
+from xmcbench.recipe import Recipe, ReferenceRecipe, TrainRecipe, canonical, merge, recipe_of
+from xmcbench.yaml_config import first_mistake, load_model
+
+NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+
+
+class Section(BaseModel):
+    """A configuration file or part of one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class MethodFile(Section):
+    """config/methods/<name>.yaml. Files whose name begins with `_` are bases to extend, not methods."""
+
+    name: str
+    extends: str | None = None
+    label: str | None = None
+    group: str | None = None
+    order: int | None = None
+    citation: str | None = None
+    runner: str | None = None
+    recipe: dict[str, Any] = {}
+
+
+class BudgetFile(Section):
+    """config/budgets/<name>.yaml: a sample rule (or another budget's), and recipe values for every method."""
+
+    name: str
+    label: str = ""
+    sample: SampleSpec | None = None
+    sample_of: str | None = None
+    recipe: dict[str, Any] = {}
+
+
+class Axis(Section):
+    """A swept recipe key: its short name (the key of `axes`) and values appear in the method's name."""
+
+    key: str
+    values: Annotated[list[int | float | str], Field(min_length=1)]
+
+
+class Cell(Section):
+    """A block of a grid: every data set × method × seed × point of the axes."""
+
+    budget: str
+    datasets: list[str]
+    methods: list[str]
+    seeds: list[int] = [1]
+    axes: dict[str, Axis] = {}
+
+
+class GridFile(Section):
+    """config/grids/<name>.yaml: the cells of another grid, if it extends one, and its own."""
+
+    name: str
+    extends: str | None = None
+    cells: list[Cell] = []
+
+
+class ConfigFile(Section):
+    """config/config.yaml."""
+
+    grid: str = "quick"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method with its chain of bases merged."""
+
+    name: str
+    file: Path
+    label: str
+    group: str
+    order: int
+    citation: str
+    runner: str
+    recipe: dict[str, Any]
+
+    @property
+    def display(self) -> tuple[str, str, str, int, str]:
+        """What tables and figures show of the method."""
+        return (self.name, self.label, self.group, self.order, self.citation)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a grid."""
+
+    dataset: str
+    method: str
+    base_method: str
+    seed: int
+    budget: str
+    sample_budget: str
+    recipe: Recipe
+
+    @property
+    def folder(self) -> str:
+        """Where the run's files lie: a pure function of its identity."""
+        return f"results/runs/{self.budget}/{self.dataset}/{self.method}/seed{self.seed}"
+
+    @property
+    def sample_folder(self) -> str:
+        """The budget's sample of the data set."""
+        return f"resources/samples/{self.sample_budget}/{self.dataset}"
+
+    @property
+    def tokens_folder(self) -> str:
+        """The sample's tokens for this run's encoder."""
+        return f"resources/tokens/{self.sample_budget}/{self.dataset}/{self.tokens_name}"
+
+    @property
+    def tokens_name(self) -> str:
+        """Tokenizer, length, and whether special tokens are in: all that the tokens depend on."""
+        recipe = self.recipe
+        pretrained, special = "packaged/minilm-l6", False
+        if isinstance(recipe, TrainRecipe):
+            pretrained, special = recipe.encoder.pretrained, recipe.encoder.kind != "bag"
+        return tokens_name(pretrained, recipe.data.max_length, special)
+
+    @property
+    def groups_file(self) -> str | None:
+        """The label groups of the auxiliary objective, if the run has one."""
+        if not isinstance(self.recipe, TrainRecipe) or self.recipe.auxiliary is None:
+            return None
+        auxiliary = self.recipe.auxiliary
+        folder = f"resources/groups/{self.sample_budget}/{self.dataset}"
+        return f"{folder}/{auxiliary.grouping}-{auxiliary.groups}-seed{self.seed}.npy"
+
+    @property
+    def canonical_recipe(self) -> str:
+        """The recipe as the text that the workflow compares."""
+        return canonical(self.recipe)
+
+
+def tokens_name(pretrained: str, max_length: int, special: bool) -> str:
+    """Name a folder of tokens; `parse_tokens_name` reads it back."""
+    return f"{pretrained.replace('/', '--')}+{max_length}{'+special' if special else ''}"
+
+
+def parse_tokens_name(name: str) -> tuple[str, int, bool]:
+    """Return (pretrained, max_length, special) of a token folder's name."""
+    pretrained, length, *rest = name.split("+")
+    return pretrained.replace("--", "/"), int(length), rest == ["special"]
+
+
+def point_name(method: str, point: dict[str, int | float | str]) -> str:
+    """Append the swept values to a method's name, e.g. `fixed_fan_in_set_aux@fan_in=64,cutoff=5`."""
+    if not point:
+        return method
+    return method + "@" + ",".join(f"{axis}={value}" for axis, value in point.items())
+
+
+class Project:
+    """Every configuration file, read and checked."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.datasets = {p.stem: load_dataset_spec(p) for p in _files(folder / "datasets")}
+        self.budgets = {p.stem: load_model(p, BudgetFile, name=p.stem) for p in _files(folder / "budgets")}
+        self._method_files = {
+            p.stem: load_model(p, MethodFile, name=p.stem) for p in _files(folder / "methods")
+        }
+        self.methods = {n: self._method(n) for n in self._method_files if not n.startswith("_")}
+        self.grids = {p.stem: load_model(p, GridFile, name=p.stem) for p in _files(folder / "grids")}
+
+    def runs(self, grid: str) -> list[Run]:
+        """Return the runs of a grid, each once, in its order; raises ConfigError in one line."""
+        found: dict[str, Run] = {}
+        for cell, file in self._cells(grid, ()):
+            self._require(cell.budget, self.budgets, "budget", file)
+            for dataset in cell.datasets:
+                self._require(dataset, self.datasets, "datasets", file)
+                for method in cell.methods:
+                    self._require(method, self.methods, "methods", file)
+            points = [
+                dict(zip(cell.axes, values, strict=True))
+                for values in itertools.product(*(axis.values for axis in cell.axes.values()))
+            ]
+            for dataset, method, point, seed in itertools.product(cell.datasets, cell.methods, points, cell.seeds):
+                run = self._run(cell, dataset, method, point, seed, file)
+                found[run.folder] = run
+        return list(found.values())
+
+    def sample_rule(self, budget: str) -> SampleSpec:
+        """Return the sample rule of a budget that has its own."""
+        rule = self.budgets[budget].sample
+        return rule if rule is not None else SampleSpec()
+
+    def check(self) -> None:
+        """Plan every grid, so that a mistake anywhere is found; raises ConfigError."""
+        for grid in self.grids:
+            self.runs(grid)
+
+    def _run(
+        self, cell: Cell, dataset: str, method: str, point: dict[str, int | float | str], seed: int, file: Path
+    ) -> Run:
+        spec, base, budget = self.datasets[dataset], self.methods[method], self.budgets[cell.budget]
+        swept = merge(*(_nested(cell.axes[axis].key, value) for axis, value in point.items()))
+        name = point_name(method, point)
+        identity = {"dataset": dataset, "method": name, "budget": cell.budget, "seed": seed, "runner": base.runner}
+        constants = {"a": spec.propensity.a, "b": spec.propensity.b}
+        data = {"data": {"max_length": spec.max_length}, "evaluation": {"propensity": constants}}
+        layers = [data, spec.recipe, base.recipe, budget.recipe, swept, identity]
+        if base.runner != "train":
+            known = set(ReferenceRecipe.model_fields)
+            layers = [{k: v for k, v in layer.items() if k in known} if layer is not base.recipe else layer for layer in layers]
+        recipe = self._validated(merge(*layers), base, spec, budget, file, point)
+        return Run(dataset, name, method, seed, cell.budget, self._sample_budget(budget), recipe)
+
+    def _validated(
+        self,
+        values: dict[str, Any],
+        base: Method,
+        spec: DatasetSpec,
+        budget: BudgetFile,
+        file: Path,
+        point: dict[str, int | float | str],
+    ) -> Recipe:
+        try:
+            return recipe_of(values)
+        except ValidationError as error:
+            model = TrainRecipe if base.runner == "train" else ReferenceRecipe
+            place = [str(p) for p in error.errors()[0]["loc"]]
+            raise ConfigError(
+                f"{self._author(place, base, spec, budget, file, point)}: recipe: {first_mistake(error, model)}"
+            ) from error
+
+    def _author(
+        self,
+        place: list[str],
+        base: Method,
+        spec: DatasetSpec,
+        budget: BudgetFile,
+        file: Path,
+        point: dict[str, int | float | str],
+    ) -> Path:
+        """Find the file that set a recipe key: the last one to set it wins the merge, so it is asked first."""
+        if point and place and any(place[-1] in axis for axis in point):
+            return file
+        chain: list[tuple[Path, dict[str, Any]]] = [(self.folder / "budgets" / f"{budget.name}.yaml", budget.recipe)]
+        name: str | None = base.name
+        while name is not None:
+            method = self._method_files[name]
+            own = {**method.recipe, **({"runner": method.runner} if method.runner else {})}
+            chain.append((self.folder / "methods" / f"{name}.yaml", own))
+            name = method.extends
+        chain.append((self.folder / "datasets" / f"{spec.name}.yaml", spec.recipe))
+        for path, values in chain:
+            if _has(values, place):
+                return path
+        return base.file
+
+    def _sample_budget(self, budget: BudgetFile) -> str:
+        if budget.sample_of is None:
+            return budget.name
+        file = self.folder / "budgets" / f"{budget.name}.yaml"
+        self._require(budget.sample_of, self.budgets, "sample_of", file)
+        return budget.sample_of
+
+    def _method(self, name: str) -> Method:
+        chain: list[MethodFile] = []
+        current: str | None = name
+        while current is not None:
+            file = self.folder / "methods" / f"{(chain[-1].name if chain else name)}.yaml"
+            self._require(current, self._method_files, "extends", file)
+            if current in [m.name for m in chain]:
+                raise ConfigError(f"{file}: key 'extends': {current!r} extends itself in a circle")
+            chain.append(self._method_files[current])
+            current = chain[-1].extends
+
+        def first(key: str, default: Any) -> Any:
+            return next((v for m in chain if (v := getattr(m, key)) is not None), default)
+
+        return Method(
+            name=name,
+            file=self.folder / "methods" / f"{name}.yaml",
+            # A label or citation is one method's own; the rest may come from a base.
+            label=chain[0].label or name,
+            group=first("group", "other"),
+            order=first("order", 1000),
+            citation=first("citation", ""),
+            runner=first("runner", "train"),
+            recipe=merge(*(m.recipe for m in reversed(chain))),
+        )
+
+    def _cells(self, grid: str, seen: tuple[str, ...]) -> list[tuple[Cell, Path]]:
+        source = self.folder / ("config.yaml" if not seen else f"grids/{seen[-1]}.yaml")
+        self._require(grid, self.grids, "extends" if seen else "grid", source)
+        if grid in seen:
+            raise ConfigError(f"{source}: key 'extends': {grid!r} extends itself in a circle")
+        own = self.grids[grid]
+        below = self._cells(own.extends, (*seen, grid)) if own.extends is not None else []
+        return below + [(cell, self.folder / "grids" / f"{grid}.yaml") for cell in own.cells]
+
+    def _require(self, value: str, known: dict[str, Any], key: str, file: Path) -> None:
+        if value not in known:
+            names = [n for n in known if not n.startswith("_")] if key == "methods" else known
+            raise ConfigError(f"{file}: key {key!r}: unknown value {value!r}; {allowed(names)}")
+
+
+def check_devices(runs: list[Run]) -> None:
+    """Raise DeviceError if a run asks for a device that is not there; torch is imported only if one does."""
+    for run in runs:
+        if isinstance(run.recipe, TrainRecipe) and run.recipe.training.device == "cuda":
+            import torch
+
+            if not torch.cuda.is_available():
+                raise DeviceError(
+                    f"config/methods/{run.base_method}.yaml (or its budget or data set): key 'training.device': "
+                    "cuda was asked for, but this machine has none; allowed: cpu"
+                )
+            return
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder")
+    files = sorted(folder.glob("*.yaml"))
+    for file in files:
+        if not NAME.match(file.stem.lstrip("_")):
+            raise ConfigError(f"{file}: a file's name is a name in paths; allowed: letters, digits, '_', '.', '-'")
+    return files
+
+
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    for part in reversed(key.split(".")):
+        value = {part: value}
+    nested: dict[str, Any] = value
+    return nested
+
+
+def _has(values: Any, place: list[str]) -> bool:
+    for part in place:
+        if not isinstance(values, dict) or part not in values:
+            return False
+        values = values[part]
+    return True

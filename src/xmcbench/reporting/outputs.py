@@ -1,0 +1,28 @@
+"""Names of what the reporting room makes, for the workflow; importing this draws nothing."""
+
+import hashlib
+import pkgutil
+from pathlib import Path
+
+TABLES = ["main", "data"]
+#: Every module of the figures package is a figure: a new figure is a new file.
+FIGURES = sorted(
+    m.name
+    for m in pkgutil.iter_modules([str(Path(__file__).parent / "figures")])
+    if not m.name.startswith("_")
+)
+SUFFIXES = ["png", "svg", "pdf"]
+
+
+def report_path(source: str) -> str:
+    """Return the page's path: the default grid's stands at the top of results/."""
+    return "results/report.html" if source == "run" else f"results/{source}/report.html"
+
+
+def rooms_hash() -> str:
+    """Hash the sources of this room: an edit of a figure, table or the page makes them anew, and nothing else."""
+    digest = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.rglob("*")):
+        if file.suffix in {".py", ".j2"}:
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,86 @@
+"""YAML files as typed models; every mistake becomes one line that names file, key and what is allowed."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from xmcbench.errors import ConfigError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping; raises ConfigError naming file and line."""
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark is not None else ""
+        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise ConfigError(f"{path}{line}: not valid YAML: {problem}") from error
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: expected a mapping of keys to values, found a {type(value).__name__}")
+    return value
+
+
+def load_model(path: Path, model: type[Model], **extra: Any) -> Model:
+    """Read a YAML file into a typed model; `extra` sets keys that the file must not."""
+    values = load_yaml(path)
+    for key in extra:
+        if key in values:
+            raise ConfigError(f"{path}: key {key!r} is not yours to set (it is the file's own name)")
+    return validated(path, model, {**values, **extra})
+
+
+def validated(source: Path | str, model: type[Model], values: dict[str, Any]) -> Model:
+    """Validate values that came from `source`; raises ConfigError of one line for the first mistake found."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{source}: {first_mistake(error, model)}") from error
+
+
+def first_mistake(error: ValidationError, model: type[BaseModel]) -> str:
+    """Say the first mistake of a validation in one line: key, what is wrong, what is allowed."""
+    first = error.errors(include_url=False)[0]
+    place = [part for part in first["loc"] if not (isinstance(part, str) and part in _UNION_TAGS)]
+    key = ".".join(str(part) for part in place) or "(whole file)"
+    kind, message = first["type"], first["msg"].removeprefix("Value error, ").splitlines()[0]
+    if kind == "extra_forbidden":
+        known = _keys_at(model, place[:-1])
+        return f"unknown key {key!r}; allowed: {', '.join(sorted(known)) or 'none'}"
+    if kind == "missing":
+        return f"key {key!r} is missing"
+    if kind == "value_error":
+        return f"key {key!r}: {message}"
+    return f"key {key!r}: {message[:1].lower()}{message[1:]}, found {first['input']!r}"
+
+
+_UNION_TAGS = {"function-after", "model"}
+
+
+def _keys_at(model: type[BaseModel], place: list[int | str]) -> list[str]:
+    """Return the field names of the model nested at a place."""
+    current: type[BaseModel] | None = model
+    for part in place:
+        if current is None or not isinstance(part, str) or part not in current.model_fields:
+            continue
+        current = _model_in(current.model_fields[part].annotation)
+    return list(current.model_fields) if current is not None else []
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """Find the model inside an annotation such as `Model | None` or `dict[str, Model]`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _model_in(inner)
+        if found is not None:
+            return found
+    return None

@@ -1,0 +1,76 @@
+# Parse → sample → tokens → label groups. One rule a step, for every data set and budget.
+
+
+rule prepare:
+    input:
+        config="config/datasets/{dataset}.yaml",
+    output:
+        "resources/prepared/{dataset}/manifest.json",
+    log:
+        "logs/prepare/{dataset}.log",
+    conda:
+        "../../envs/xmcbench.yaml"
+    shell:
+        "xmcbench prepare --dataset {wildcards.dataset} --out $(dirname {output}) --log {log}"
+
+
+rule sample:
+    input:
+        "resources/prepared/{dataset}/manifest.json",
+    output:
+        "resources/samples/{budget}/{dataset}/manifest.json",
+    log:
+        "logs/sample/{budget}/{dataset}.log",
+    conda:
+        "../../envs/xmcbench.yaml"
+    params:
+        rule=lambda w: PROJECT.sample_rule(w.budget).model_dump_json(),
+    shell:
+        "xmcbench sample --dataset {wildcards.dataset} --budget {wildcards.budget}"
+        " --prepared $(dirname {input}) --out $(dirname {output}) --log {log}"
+
+
+rule tokenise:
+    input:
+        "resources/samples/{budget}/{dataset}/manifest.json",
+    output:
+        "resources/tokens/{budget}/{dataset}/{tokens}/tokens.json",
+    log:
+        "logs/tokenise/{budget}/{dataset}/{tokens}.log",
+    conda:
+        "../../envs/xmcbench.yaml"
+    shell:
+        "xmcbench tokenise --sample $(dirname {input}) --name {wildcards.tokens:q}"
+        " --out $(dirname {output}) --log {log}"
+
+
+rule group:
+    input:
+        sample="resources/samples/{budget}/{dataset}/manifest.json",
+        tokens=lambda w: f"resources/tokens/{w.budget}/{w.dataset}/{GROUP_TOKENS[w.dataset]}/tokens.json",
+    output:
+        "resources/groups/{budget}/{dataset}/{grouping}-{groups}-seed{seed}.npy",
+    log:
+        "logs/group/{budget}/{dataset}/{grouping}-{groups}-seed{seed}.log",
+    conda:
+        "../../envs/xmcbench.yaml"
+    wildcard_constraints:
+        grouping="semantic|random",
+        groups=r"\d+",
+    shell:
+        "xmcbench group --sample $(dirname {input.sample}) --tokens $(dirname {input.tokens})"
+        " --grouping {wildcards.grouping} --groups {wildcards.groups} --seed {wildcards.seed}"
+        " --out {output} --log {log}"
+
+
+# Label groups come from TF-IDF of plain word pieces, whatever the encoder reads.
+GROUP_TOKENS = {name: tokens_name("packaged/minilm-l6", spec.max_length, False) for name, spec in PROJECT.datasets.items()}
+
+
+for _name in PROJECT.datasets:
+
+    rule:
+        name:
+            f"data_{_name}"
+        input:
+            f"resources/prepared/{_name}/manifest.json",

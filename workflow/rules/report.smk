@@ -1,0 +1,77 @@
+# CSV → tables, figures, page. `code` is a hash of the reporting room, so that an edited figure is drawn again.
+
+
+rule write_tables:
+    input:
+        [f"results/collected/{{source}}{part}.csv" for part in COLLECTED],
+    output:
+        [f"results/tables/{{source}}/{table}.{suffix}" for table in TABLES for suffix in ["csv", "md", "tex"]],
+    log:
+        "logs/tables/{source}.log",
+    conda:
+        "../../envs/xmcbench.yaml"
+    params:
+        code=REPORTING,
+    shell:
+        "xmcbench tables --source {wildcards.source} --log {log}"
+
+
+rule draw_figures:
+    input:
+        [f"results/collected/{{source}}{part}.csv" for part in COLLECTED],
+    output:
+        [f"results/figures/{{source}}/{figure}.{suffix}" for figure in FIGURES for suffix in SUFFIXES],
+    log:
+        "logs/figures/{source}.log",
+    conda:
+        "../../envs/xmcbench.yaml"
+    params:
+        code=REPORTING,
+    shell:
+        "xmcbench figures --source {wildcards.source} --log {log}"
+
+
+rule write_report:
+    input:
+        lambda w: tables_of("run"),
+        lambda w: figures_of("run"),
+    output:
+        "results/report.html",
+    log:
+        "logs/report/run.log",
+    conda:
+        "../../envs/xmcbench.yaml"
+    params:
+        code=REPORTING,
+    shell:
+        "xmcbench report --source run --out {output} --log {log}"
+
+
+rule write_other_report:
+    input:
+        lambda w: tables_of(w.source),
+        lambda w: figures_of(w.source),
+    output:
+        "results/{source}/report.html",
+    log:
+        "logs/report/{source}.log",
+    conda:
+        "../../envs/xmcbench.yaml"
+    wildcard_constraints:
+        source=names(s for s in SOURCES if s != "run"),
+    params:
+        code=REPORTING,
+    shell:
+        "xmcbench report --source {wildcards.source} --out {output} --log {log}"
+
+
+rule readme:
+    input:
+        "results/reference/run.csv",
+        "results/reference/run_methods.csv",
+    log:
+        "logs/readme.log",
+    conda:
+        "../../envs/xmcbench.yaml"
+    shell:
+        "xmcbench readme --log {log}"
