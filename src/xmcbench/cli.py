@@ -7,7 +7,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-
 from typing import TypeVar
 
 from xmcbench.errors import Interrupted, XmcbenchError
@@ -49,7 +48,9 @@ def _sample(parsed: argparse.Namespace, log: logging.Logger) -> None:
     spec = _known(project.datasets, parsed.dataset, "--dataset")
     _known(project.budgets, parsed.budget, "--budget")
     manifest = sample(parsed.prepared, spec, parsed.budget, project.sample_rule(parsed.budget), parsed.out)
-    log.info("%s %s: %s documents, %d labels", parsed.dataset, parsed.budget, manifest.documents, manifest.labels)
+    log.info(
+        "%s %s: %s documents, %d labels", parsed.dataset, parsed.budget, manifest.documents, manifest.labels
+    )
 
 
 def _tokenise(parsed: argparse.Namespace, log: logging.Logger) -> None:
@@ -71,7 +72,9 @@ def _group(parsed: argparse.Namespace, log: logging.Logger) -> None:
         group_L = label_groups.random_groups(store.labels, parsed.groups, parsed.seed)
     else:
         tokens = TokenStore.open(parsed.tokens)
-        centroid_LV = label_groups.label_centroids([split], [tokens.split("train")], store.labels, tokens.vocabulary)
+        centroid_LV = label_groups.label_centroids(
+            [split], [tokens.split("train")], store.labels, tokens.vocabulary
+        )
         group_L = label_groups.balanced_groups(centroid_LV, parsed.groups, parsed.seed)
     label_groups.write_groups(parsed.out, group_L, [split], parsed.seed)
     log.info("%d labels in %d groups", store.labels, parsed.groups)
@@ -84,7 +87,9 @@ def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:
     if isinstance(recipe, TrainRecipe):
         from xmcbench.training.run import train_run
 
-        train_run(recipe, parsed.run, parsed.sample, parsed.tokens, parsed.groups, parsed.checkpoint_seconds, log)
+        train_run(
+            recipe, parsed.run, parsed.sample, parsed.tokens, parsed.groups, parsed.checkpoint_seconds, log
+        )
     else:
         from xmcbench.training.reference import reference_run
 
@@ -151,7 +156,9 @@ def _check(parsed: argparse.Namespace, log: logging.Logger) -> None:
 
     project = Project(parsed.config)
     project.check()
-    log.info("%d methods, %d data sets, %d grids", len(project.methods), len(project.datasets), len(project.grids))
+    log.info(
+        "%d methods, %d data sets, %d grids", len(project.methods), len(project.datasets), len(project.grids)
+    )
 
 
 def _known(values: dict[str, T], name: str, key: str) -> T:
@@ -212,7 +219,9 @@ def _parser() -> argparse.ArgumentParser:
     group.add_argument("--grouping", choices=["semantic", "random"], required=True)
     group.add_argument("--groups", type=int, required=True)
     group.add_argument("--seed", type=int, required=True)
-    train = command("train", _train, "train and predict one run (or go on with it)", "run", "sample", "tokens")
+    train = command(
+        "train", _train, "train and predict one run (or go on with it)", "run", "sample", "tokens"
+    )
     train.add_argument("--recipe", required=True, help="the recipe as JSON")
     train.add_argument("--groups", type=Path, default=None)
     train.add_argument("--checkpoint-seconds", type=float, default=20.0, help="time between checkpoints")

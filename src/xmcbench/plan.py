@@ -190,7 +190,9 @@ class Project:
                 dict(zip(cell.axes, values, strict=True))
                 for values in itertools.product(*(axis.values for axis in cell.axes.values()))
             ]
-            for dataset, method, point, seed in itertools.product(cell.datasets, cell.methods, points, cell.seeds):
+            for dataset, method, point, seed in itertools.product(
+                cell.datasets, cell.methods, points, cell.seeds
+            ):
                 run = self._run(cell, dataset, method, point, seed, file)
                 found[run.folder] = run
         return list(found.values())
@@ -206,18 +208,33 @@ class Project:
             self.runs(grid)
 
     def _run(
-        self, cell: Cell, dataset: str, method: str, point: dict[str, int | float | str], seed: int, file: Path
+        self,
+        cell: Cell,
+        dataset: str,
+        method: str,
+        point: dict[str, int | float | str],
+        seed: int,
+        file: Path,
     ) -> Run:
         spec, base, budget = self.datasets[dataset], self.methods[method], self.budgets[cell.budget]
         swept = merge(*(_nested(cell.axes[axis].key, value) for axis, value in point.items()))
         name = point_name(method, point)
-        identity = {"dataset": dataset, "method": name, "budget": cell.budget, "seed": seed, "runner": base.runner}
+        identity = {
+            "dataset": dataset,
+            "method": name,
+            "budget": cell.budget,
+            "seed": seed,
+            "runner": base.runner,
+        }
         constants = {"a": spec.propensity.a, "b": spec.propensity.b}
         data = {"data": {"max_length": spec.max_length}, "evaluation": {"propensity": constants}}
         layers = [data, spec.recipe, base.recipe, budget.recipe, swept, identity]
         if base.runner != "train":
             known = set(ReferenceRecipe.model_fields)
-            layers = [{k: v for k, v in layer.items() if k in known} if layer is not base.recipe else layer for layer in layers]
+            layers = [
+                {k: v for k, v in layer.items() if k in known} if layer is not base.recipe else layer
+                for layer in layers
+            ]
         recipe = self._validated(merge(*layers), base, spec, budget, file, point)
         return Run(dataset, name, method, seed, cell.budget, self._sample_budget(budget), recipe)
 
@@ -251,7 +268,9 @@ class Project:
         """Find the file that set a recipe key: the last one to set it wins the merge, so it is asked first."""
         if point and place and any(place[-1] in axis for axis in point):
             return file
-        chain: list[tuple[Path, dict[str, Any]]] = [(self.folder / "budgets" / f"{budget.name}.yaml", budget.recipe)]
+        chain: list[tuple[Path, dict[str, Any]]] = [
+            (self.folder / "budgets" / f"{budget.name}.yaml", budget.recipe)
+        ]
         name: str | None = base.name
         while name is not None:
             method = self._method_files[name]
@@ -332,7 +351,9 @@ def _files(folder: Path) -> list[Path]:
     files = sorted(folder.glob("*.yaml"))
     for file in files:
         if not NAME.match(file.stem.lstrip("_")):
-            raise ConfigError(f"{file}: a file's name is a name in paths; allowed: letters, digits, '_', '.', '-'")
+            raise ConfigError(
+                f"{file}: a file's name is a name in paths; allowed: letters, digits, '_', '.', '-'"
+            )
     return files
 
 

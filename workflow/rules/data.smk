@@ -2,14 +2,15 @@
 
 
 rule prepare:
-    input:
-        config="config/datasets/{dataset}.yaml",
     output:
         "resources/prepared/{dataset}/manifest.json",
     log:
         "logs/prepare/{dataset}.log",
     conda:
         "../../envs/xmcbench.yaml"
+    params:
+        # As a parameter, not a file: a comment in the YAML prepares (and so retrains) nothing.
+        spec=lambda w: PROJECT.datasets[w.dataset].fingerprint("full"),
     shell:
         "xmcbench prepare --dataset {wildcards.dataset} --out $(dirname {output}) --log {log}"
 
@@ -25,6 +26,7 @@ rule sample:
         "../../envs/xmcbench.yaml"
     params:
         rule=lambda w: PROJECT.sample_rule(w.budget).model_dump_json(),
+        spec=lambda w: PROJECT.datasets[w.dataset].fingerprint(w.budget),
     shell:
         "xmcbench sample --dataset {wildcards.dataset} --budget {wildcards.budget}"
         " --prepared $(dirname {input}) --out $(dirname {output}) --log {log}"

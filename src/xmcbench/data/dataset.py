@@ -1,5 +1,6 @@
 """What a data set is: its file, its split rule, its constants, and the counts it must have."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -34,7 +35,9 @@ class Source(Section):
             if candidate.is_file():
                 return candidate
         packaged = ", ".join(sorted(p.name for p in EMBEDDED.glob("*.xz")))
-        raise DataError(f"source.file: {self.file}: no such file; allowed: a path, or one of the packaged {packaged}")
+        raise DataError(
+            f"source.file: {self.file}: no such file; allowed: a path, or one of the packaged {packaged}"
+        )
 
 
 class SplitRule(Section):
@@ -78,6 +81,12 @@ class DatasetSpec(Section):
     counts: dict[str, Counts] = {}
     #: Recipe values that this data set changes for every method.
     recipe: dict[str, Any] = {}
+
+    def fingerprint(self, budget: str) -> str:
+        """Return all that a budget's prepared files depend on, as JSON."""
+        counts = self.counts.get(budget)
+        declared = counts.model_dump() if counts is not None else None
+        return json.dumps([self.source.model_dump(), self.split.model_dump(), declared], sort_keys=True)
 
 
 class SampleSpec(Section):

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 
-def inverse_document_frequency(tokens: Sequence[tuple[np.ndarray, np.ndarray]], vocabulary: int) -> np.ndarray:
+def inverse_document_frequency(
+    tokens: Sequence[tuple[np.ndarray, np.ndarray]], vocabulary: int
+) -> np.ndarray:
     """Return ln((1 + N) / (1 + df)) + 1 for every token (float32, V); df counts documents, not occurrences."""
     document_frequency, documents = np.zeros(vocabulary, dtype=np.int64), 0
     for flat, offsets in tokens:

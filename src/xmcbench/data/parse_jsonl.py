@@ -52,12 +52,16 @@ def _document(raw: bytes, source: Source, path: Path, number: int, seen: set[str
         if field not in row:
             raise DataError(f"{place}: field {field!r} is missing; found: {', '.join(sorted(row))}")
         if not isinstance(row[field], kind):
-            raise DataError(f"{place}: field {field!r} is a {type(row[field]).__name__}; allowed: {kind.__name__}")
+            raise DataError(
+                f"{place}: field {field!r} is a {type(row[field]).__name__}; allowed: {kind.__name__}"
+            )
         values.append(row[field])
     identity, text, labels = values
     for label in labels:
         if not isinstance(label, str):
-            raise DataError(f"{place}: field {source.label_field!r} holds a {type(label).__name__}; allowed: str")
+            raise DataError(
+                f"{place}: field {source.label_field!r} holds a {type(label).__name__}; allowed: str"
+            )
     if identity in seen:
         raise DataError(f"{place}: id {identity!r} occurs a second time")
     seen.add(identity)

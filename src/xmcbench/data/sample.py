@@ -34,7 +34,7 @@ def sample(prepared: Path, spec: DatasetSpec, budget: str, rule: SampleSpec, fol
     kept = {label for label, count in counts.items() if count >= rule.minimum_label_documents}
     restricted_train, dropped_train = _restrict(train, kept)
     restricted_test, dropped_test = _restrict(test, kept)
-    statistics = {
+    statistics: dict[str, float] = {
         "documents without kept labels, train": dropped_train,
         "documents without kept labels, test": dropped_test,
     }

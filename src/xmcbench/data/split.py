@@ -15,7 +15,9 @@ def hash_order(identities: Sequence[str], salt: str) -> list[int]:
     return sorted(range(len(identities)), key=lambda i: rank(identities[i], salt))
 
 
-def held_out(identities: Sequence[str], labels: Sequence[Sequence[str]], salt: str, share: float) -> list[int]:
+def held_out(
+    identities: Sequence[str], labels: Sequence[Sequence[str]], salt: str, share: float
+) -> list[int]:
     """Return the rising positions of the documents to hold out.
 
     Documents are taken in increasing h(id); one is held out if every one of its labels still has another document

@@ -101,7 +101,9 @@ class PreparedStore:
         except (ValidationError, ValueError) as error:
             raise DataError(f"{file}: not a manifest of this suite ({str(error).splitlines()[0]})") from error
         if manifest.format != FORMAT:
-            raise DataError(f"{file}: format {manifest.format}; allowed: {FORMAT}; prepare the data set again")
+            raise DataError(
+                f"{file}: format {manifest.format}; allowed: {FORMAT}; prepare the data set again"
+            )
         return cls(folder, manifest)
 
     @property
@@ -115,7 +117,9 @@ class PreparedStore:
             if name not in SPLITS:
                 raise DataError(f"split: unknown value {name!r}; allowed: {', '.join(SPLITS)}")
             indptr, indices = self._array(f"{name}_indptr"), self._array(f"{name}_indices")
-            split = Split(len(indptr) - 1, indptr, indices, self._texts(f"{name}_texts"), self._texts(f"{name}_ids"))
+            split = Split(
+                len(indptr) - 1, indptr, indices, self._texts(f"{name}_texts"), self._texts(f"{name}_ids")
+            )
             self._require_range(name, split)
             self._cache[name] = split
         return self._cache[name]
@@ -150,7 +154,11 @@ class PreparedStore:
 
 
 def write_store(
-    folder: Path, dataset: str, label_ids: Sequence[str], splits: dict[str, Rows], statistics: dict[str, float]
+    folder: Path,
+    dataset: str,
+    label_ids: Sequence[str],
+    splits: dict[str, Rows],
+    statistics: dict[str, float],
 ) -> Manifest:
     """Write a store: arrays first, manifest last. Labels of a document are sorted."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -161,15 +169,19 @@ def write_store(
         rows = splits.get(name, Rows([], [], []))
         indptr = np.zeros(len(rows.labels) + 1, dtype=np.int64)
         np.cumsum([len(its) for its in rows.labels], out=indptr[1:])
-        indices = np.fromiter((i for its in rows.labels for i in sorted(its)), dtype=np.int32, count=int(indptr[-1]))
+        indices = np.fromiter(
+            (i for its in rows.labels for i in sorted(its)), dtype=np.int32, count=int(indptr[-1])
+        )
         arrays |= {f"{name}_indptr": indptr, f"{name}_indices": indices}
-        arrays |= dict(_text_arrays(f"{name}_texts", rows.texts)) | dict(_text_arrays(f"{name}_ids", rows.ids))
+        arrays |= dict(_text_arrays(f"{name}_texts", rows.texts)) | dict(
+            _text_arrays(f"{name}_ids", rows.ids)
+        )
         documents[name], pairs[name] = len(rows.ids), len(indices)
     digests = {}
     for name, array in arrays.items():
         with replacing(folder / f"{name}.npy") as tmp:
             np.save(tmp, array)
-        digests[name] = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+        digests[name] = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
     manifest = Manifest(
         format=FORMAT,
         dataset=dataset,

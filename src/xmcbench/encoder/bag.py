@@ -47,7 +47,9 @@ class Bag(Encoder):
         return x_BD
 
     def sparse_parameters(self) -> list[nn.Parameter]:
-        return [self.embedding.weight]
+        weight = self.embedding.weight
+        assert isinstance(weight, nn.Parameter)
+        return [weight]
 
 
 def build(recipe: Recipe, vocabulary: int, pad_id: int, inverse_frequency: Callable[[], np.ndarray]) -> Bag:

@@ -18,7 +18,11 @@ KS = (1, 3, 5)
 
 
 def score_topk(
-    label_Nk: np.ndarray, indptr: np.ndarray, indices: np.ndarray, weight_L: np.ndarray, ks: tuple[int, ...] = KS
+    label_Nk: np.ndarray,
+    indptr: np.ndarray,
+    indices: np.ndarray,
+    weight_L: np.ndarray,
+    ks: tuple[int, ...] = KS,
 ) -> list[dict[str, Any]]:
     """Return tidy records of P, nDCG and PSP at every k, in percent. Documents without labels are not scored."""
     records = []

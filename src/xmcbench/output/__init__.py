@@ -1,5 +1,6 @@
 """Output layers: features x_BD to scores of L labels. One file, one idea; the file's name is its `output.kind`."""
 
-from xmcbench.output.layer import OutputLayer, RewireReport, StepResult, build
+from xmcbench.output.layer import OutputLayer, StepResult, build
+from xmcbench.topology import RewireReport
 
 __all__ = ["OutputLayer", "RewireReport", "StepResult", "build"]

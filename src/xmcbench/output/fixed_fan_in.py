@@ -51,7 +51,7 @@ class FixedFanIn(OutputLayer):
         """Prune and regrow within each label; new weights and their moments are zero, rows stay sorted."""
         index_LK = self.index_LK.to(torch.int64)
         plan = topology.plan_rows(self.weight_LK, index_LK, self.features, step)
-        carried = [self.weight_LK]
+        carried: list[Tensor] = [self.weight_LK]
         if optimizer is not None:
             carried += [
                 value

@@ -79,7 +79,11 @@ class Topology:
         score = self._importance(weight_LD.reshape(-1)[active])
         count = int(self.schedule.fraction(step) * active.numel())
         dropped = active[torch.sort(score, stable=True).indices[:count]]
-        growth = self._growth(*mask_LD.shape, self._generator(step)).to(mask_LD.device).view(-1)
+        growth = (
+            self._growth(mask_LD.shape[0], mask_LD.shape[1], self._generator(step))
+            .to(mask_LD.device)
+            .view(-1)
+        )
         growth[active] = -2.0
         growth[dropped] = -1.0
         grown = growth.topk(count).indices

@@ -38,4 +38,7 @@ class BinaryCrossEntropy:
         return value / positives.documents, gradient_BL
 
 
-LOSSES = {"squared_hinge": SquaredHinge, "bce": BinaryCrossEntropy}
+LOSSES: dict[str, type[SquaredHinge] | type[BinaryCrossEntropy]] = {
+    "squared_hinge": SquaredHinge,
+    "bce": BinaryCrossEntropy,
+}

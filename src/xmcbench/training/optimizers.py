@@ -26,7 +26,7 @@ class DecoupledSGD(torch.optim.SGD):
                 for parameter in group["params"]:
                     if parameter.grad is not None:
                         parameter.mul_(1 - group["lr"] * decay)
-        return super().step(closure)
+        return super().step(closure)  # type: ignore[no-any-return]
 
 
 def output_optimizer(layer: nn.Module, recipe: OutputOptimizer) -> torch.optim.Optimizer:

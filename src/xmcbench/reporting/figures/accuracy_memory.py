@@ -1,0 +1,44 @@
+"""Accuracy against the memory that training the classifier takes."""
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from xmcbench.reporting import style
+from xmcbench.reporting.collected import Collected
+
+CAPTION = (
+    "Precision at 1 on the test documents against the memory that training the classifier holds: weights, index, mask, "
+    "gradient, optimiser state, scores, and intermediate layer or auxiliary head where there is one. One point a method; "
+    "left and up is better."
+)
+MIB = 2**20
+
+
+def draw(collected: Collected) -> Figure:
+    """Draw one labelled point a method (mean over seeds)."""
+    figure, axes = style.new_figure()
+    accuracy = collected.values("P", 1).groupby("method")["value"].mean()
+    memory = collected.values("memory_classifier").groupby("method")["value"].mean() / MIB
+    points = [
+        (float(memory[m]), float(accuracy[m]), m)
+        for m in collected.methods["method"]
+        if m in accuracy.index and m in memory.index
+    ]
+    axes.set_xscale("log")
+    for x, y, method in points:
+        shade = style.colour(collected, method)
+        axes.plot(
+            [x],
+            [y],
+            style.marker(collected, method),
+            color=shade,
+            markersize=8,
+            label=collected.label(method),
+        )
+    axes.set_xlabel("classifier memory in training (MiB, log scale)")
+    axes.set_ylabel("P@1 (%)")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    axes.margins(x=0.06, y=0.08)
+    if points:
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), labelspacing=0.7)
+    return figure

@@ -1,0 +1,111 @@
+"""One style for every figure: the same colour a method everywhere, deterministic bytes."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from xmcbench.atomic import replacing
+from xmcbench.reporting.collected import Collected
+
+#: Okabe–Ito and two darker tones: told apart with the common kinds of colour blindness, and by marker without colour.
+COLOURS = [
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#000000",
+    "#8C564B",
+    "#7F7F7F",
+    "#6A3D9A",
+]
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "*"]
+STYLE: dict[str, Any] = {
+    "figure.figsize": (7.0, 4.4),
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#E5E5E5",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.8,
+    "svg.hashsalt": "xmcbench",
+    "svg.fonttype": "path",
+    "pdf.fonttype": 42,
+}
+
+
+def colour(collected: Collected, method: str) -> str:
+    """Return a method's colour: by its place in display order."""
+    return COLOURS[list(collected.methods["method"]).index(method) % len(COLOURS)]
+
+
+def marker(collected: Collected, method: str) -> str:
+    """Return a method's marker."""
+    return MARKERS[list(collected.methods["method"]).index(method) % len(MARKERS)]
+
+
+def new_figure() -> tuple[Figure, Axes]:
+    """Return a figure in the house style."""
+    plt.style.use(STYLE)
+    figure, axes = plt.subplots(layout="constrained")
+    return figure, axes
+
+
+def save(figure: Figure, folder: Path, name: str) -> None:
+    """Save PNG, SVG and PDF without dates, so that equal data give equal bytes."""
+    metadata: dict[str, dict[str, None]] = {
+        "png": {"Software": None},
+        "svg": {"Date": None},
+        "pdf": {"CreationDate": None},
+    }
+    for suffix, without in metadata.items():
+        with replacing(folder / f"{name}.{suffix}") as tmp:
+            figure.savefig(tmp, metadata=without)
+    plt.close(figure)
+
+
+def end_labels(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
+    """Write labels (x, y, text, colour) right of their curves, pushed apart so that none overlap."""
+    if not ends:
+        return
+    low, high = axes.get_ylim()
+    to_unit = axes.transData + axes.transAxes.inverted()
+    heights = [float(to_unit.transform((x, y))[1]) for x, y, _, _ in ends]
+    order = sorted(range(len(ends)), key=lambda i: heights[i])
+    gap, placed = 0.062, -1.0
+    positions = {}
+    for i in order:
+        placed = max(heights[i], placed + gap)
+        positions[i] = placed
+    overflow = placed - 1.0
+    if overflow > 0:
+        # Push the top ones back down.
+        limit = 1.0
+        for i in reversed(order):
+            positions[i] = min(positions[i], limit)
+            limit = positions[i] - gap
+    axes.set_ylim(low, high)
+    for i, (_, _, text, shade) in enumerate(ends):
+        axes.annotate(
+            text,
+            xy=(1.015, positions[i]),
+            xycoords="axes fraction",
+            color=shade,
+            fontsize=8.5,
+            va="center",
+            annotation_clip=False,
+        )

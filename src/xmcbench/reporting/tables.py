@@ -1,0 +1,161 @@
+"""Tables from CSV: as CSV with full numbers, as Markdown and LaTeX for reading."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from xmcbench.atomic import write_text
+from xmcbench.reporting.collect import csv_text
+from xmcbench.reporting.collected import Collected
+
+MIB = 2**20
+KS = (1, 3, 5)
+#: Order of memory kinds; kinds that a new layer brings follow by name.
+KINDS = ["weight", "index", "mask", "gradient", "optimizer", "scores", "scratch", "intermediate", "auxiliary"]
+
+Format = Callable[[float], str]
+
+
+def write_tables(source: str, results: Path) -> None:
+    """Write results/tables/{source}/{main,data}.{csv,md,tex}."""
+    collected = Collected.read(source, results / "collected")
+    folder = results / "tables" / source
+    for name, table in (("main", main_table(collected)), ("data", data_table(collected))):
+        raw, shown = table
+        write_text(folder / f"{name}.csv", csv_text(list(raw.columns), _rows(raw)))
+        write_text(folder / f"{name}.md", markdown(shown))
+        write_text(folder / f"{name}.tex", latex(shown))
+
+
+def main_table(collected: Collected) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (numbers, text): methods × accuracy, parameters, memory by kind, peak memory, seconds, documents a second.
+
+    Several seeds give mean ± sd (n). A failed run has a row with its reason.
+    """
+    run = collected.run
+    cells = run[["dataset", "budget"]].drop_duplicates().sort_values(["dataset", "budget"], kind="stable")
+    several = len(cells) > 1
+    raw_rows, text_rows = [], []
+    for dataset, budget in cells.itertuples(index=False):
+        for method in collected.methods["method"]:
+            its = run[(run["dataset"] == dataset) & (run["budget"] == budget) & (run["method"] == method)]
+            if its.empty:
+                continue
+            head = {"dataset": dataset, "budget": budget, "method": method}
+            text = {"Method": collected.label(method)}
+            if several:
+                text |= {"Data set": str(dataset), "Budget": str(budget)}
+            finished = its[its["status"] == "ok"]
+            raw_rows.append({**head, "seeds": int(finished["seed"].nunique())})
+            text_rows.append(text)
+            for column, unit, metric, k, scale, form in _columns(run):
+                values = finished[(finished["metric"] == metric)]
+                values = values[values["k"] == k] if k is not None else values
+                numbers = values["value"].astype(float) * scale
+                raw_rows[-1][f"{column} ({unit})" if unit else column] = (
+                    float(numbers.mean()) if len(numbers) else None
+                )
+                text[f"{column} ({unit})" if unit else column] = _mean_sd(numbers, form)
+            failed = collected.failures[
+                (collected.failures["method"] == method)
+                & (collected.failures["dataset"] == dataset)
+                & (collected.failures["budget"] == budget)
+            ]
+            if len(collected.failures):
+                reasons = "; ".join(f"failed: {r}" for r in failed["reason"].drop_duplicates())
+                raw_rows[-1]["status"] = text["Status"] = reasons or "ok"
+    return pd.DataFrame(raw_rows), pd.DataFrame(text_rows).fillna("")
+
+
+def data_table(collected: Collected) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return (numbers, text): statistics of every sample, among them empty texts and documents without labels."""
+    frame = collected.datasets
+    if frame.empty:
+        empty = pd.DataFrame(columns=["Statistic"])
+        return empty, empty
+    order = frame["statistic"].drop_duplicates()
+    wide = frame.pivot_table(
+        index="statistic", columns=["dataset", "budget"], values="value", aggfunc="first", sort=False
+    )
+    wide = wide.reindex(order)
+    wide.columns = pd.Index([", ".join(map(str, pair)) for pair in wide.columns.to_list()])
+    raw = wide.reset_index()
+    shown = wide.map(lambda v: "" if pd.isna(v) else f"{v:,.0f}" if float(v).is_integer() else f"{v:.2f}")
+    shown = shown.reset_index().rename(columns={"statistic": "Statistic"})
+    return raw, shown
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return a GitHub table; the first column is text, the others numbers."""
+    if table.empty:
+        return "(nothing)\n"
+    head = "| " + " | ".join(table.columns) + " |"
+    rule = "|" + "|".join(["---"] + ["---:"] * (len(table.columns) - 1)) + "|"
+    body = ["| " + " | ".join(str(v).replace("|", "\\|") for v in row) + " |" for row in table.to_numpy()]
+    return "\n".join([head, rule, *body]) + "\n"
+
+
+def latex(table: pd.DataFrame) -> str:
+    """Return a booktabs tabular."""
+    if table.empty:
+        return "% nothing\n"
+    head = " & ".join(_escape(c) for c in table.columns) + r" \\"
+    body = [" & ".join(_escape(v) for v in row) + r" \\" for row in table.to_numpy()]
+    columns = "l" + "r" * (len(table.columns) - 1)
+    return "\n".join(
+        [
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            head,
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+def _columns(run: pd.DataFrame) -> list[tuple[str, str, str, int | None, float, Format]]:
+    """Return (heading, unit, metric, k, factor, format) of every column of the main table."""
+    percent: Format = lambda v: f"{v:.1f}"  # noqa: E731
+    mib: Format = lambda v: f"{v:,.1f}"  # noqa: E731
+    columns: list[tuple[str, str, str, int | None, float, Format]] = [
+        (f"{metric}@{k}", "", metric, k, 1.0, percent) for metric in ("P", "nDCG", "PSP") for k in KS
+    ]
+    columns.append(("Parameters", "", "parameters", None, 1.0, lambda v: f"{v:,.0f}"))
+    present = {m.removeprefix("memory_") for m in run["metric"].dropna() if m.startswith("memory_")} - {
+        "classifier"
+    }
+    kinds = [k for k in KINDS if k in present] + sorted(present - set(KINDS))
+    columns += [(f"Memory: {kind}", "MiB", f"memory_{kind}", None, 1 / MIB, mib) for kind in kinds]
+    columns += [
+        ("Classifier memory", "MiB", "memory_classifier", None, 1 / MIB, mib),
+        ("Peak of the process", "MiB", "peak_rss", None, 1 / MIB, lambda v: f"{v:,.0f}"),
+        ("Epoch", "s", "epoch_seconds", None, 1.0, lambda v: f"{v:.2f}"),
+        ("Test documents", "1/s", "predict_documents_per_second", None, 1.0, lambda v: f"{v:,.0f}"),
+    ]
+    return columns
+
+
+def _mean_sd(numbers: "pd.Series[float]", form: Format) -> str:
+    if numbers.empty:
+        return ""
+    if len(numbers) == 1:
+        return form(float(numbers.iloc[0]))
+    return f"{form(float(numbers.mean()))} ± {form(float(numbers.std()))} ({len(numbers)})"
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for record in frame.to_dict("records"):
+        rows.append({str(k): None if pd.isna(v) else v for k, v in record.items()})
+    return rows
+
+
+def _escape(value: object) -> str:
+    text = str(value).replace("\\", r"\textbackslash{}")
+    for character in "&%$#_{}":
+        text = text.replace(character, "\\" + character) if character not in "{}" else text
+    return text.replace("±", r"$\pm$").replace("~", r"\textasciitilde{}").replace("^", r"\textasciicircum{}")
