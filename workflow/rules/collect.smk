@@ -15,7 +15,9 @@ rule collect:
     params:
         grid=lambda w: SOURCES[w.source],
         # Labels, groups and order are shown, not trained on: a change of theirs only collects again.
-        display=lambda w: sorted({str(PROJECT.methods[run.base_method].display) for run in GRIDS[w.source]}),
+        display=lambda w: sorted(
+            {str(PROJECT.methods[run.base_method].display) for run in GRIDS[w.source]}
+        ),
         code=REPORTING,
     shell:
         "xmcbench collect --source {wildcards.source} --grid {params.grid} --log {log}"

@@ -1,8 +1,6 @@
 # What the rules share: the planned runs, and names of outputs. Planning itself is xmcbench.plan.
-import os
 import re
 import shlex
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,17 +8,23 @@ from snakemake.exceptions import WorkflowError
 
 from xmcbench.errors import XmcbenchError
 from xmcbench.plan import ConfigFile, Project, check_devices, tokens_name
-from xmcbench.reporting.outputs import FIGURES, SUFFIXES, TABLES, report_path, rooms_hash
+from xmcbench.reporting.outputs import (
+    FIGURES,
+    SUFFIXES,
+    TABLES,
+    report_path,
+    rooms_hash,
+)
 from xmcbench.yaml_config import validated
 
 # Rules call `xmcbench` and must find the one that belongs to this Snakemake.
-os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 try:
     PROJECT = Project(Path("config"))
     SETTINGS = validated("config/config.yaml (or --config)", ConfigFile, dict(config))
-    # `run` is the grid that config.yaml names; every other grid goes by its own name.
-    SOURCES = {"run": SETTINGS.grid, **{g: g for g in PROJECT.grids if g != SETTINGS.grid}}
+    # `run` is the grid that config.yaml names; every grid also goes by its own name.
+    SOURCES = {"run": SETTINGS.grid, **{g: g for g in PROJECT.grids}}
     GRIDS = {source: PROJECT.runs(grid) for source, grid in SOURCES.items()}
     check_devices([run for runs in GRIDS.values() for run in runs])
 except XmcbenchError as error:
@@ -44,7 +48,23 @@ wildcard_constraints:
 
 
 def run_of(wildcards):
-    return RUNS[f"results/runs/{wildcards.budget}/{wildcards.dataset}/{wildcards.method}/seed{wildcards.seed}"]
+    return RUNS[
+        f"results/runs/{wildcards.budget}/{wildcards.dataset}/{wildcards.method}/seed{wildcards.seed}"
+    ]
+
+
+RUN_FILES = ["recipe.json", "topk.npz", "timing.json", "env.json"]
+
+
+def run_inputs(wildcards):
+    run = run_of(wildcards)
+    files = {
+        "sample": f"{run.sample_folder}/manifest.json",
+        "tokens": f"{run.tokens_folder}/tokens.json",
+    }
+    if run.groups_file is not None:
+        files["groups"] = run.groups_file
+    return files
 
 
 def metrics_of(source):
@@ -52,11 +72,21 @@ def metrics_of(source):
 
 
 def tables_of(source):
-    return expand("results/tables/{source}/{table}.{suffix}", source=source, table=TABLES, suffix=["csv", "md", "tex"])
+    return expand(
+        "results/tables/{source}/{table}.{suffix}",
+        source=source,
+        table=TABLES,
+        suffix=["csv", "md", "tex"],
+    )
 
 
 def figures_of(source):
-    return expand("results/figures/{source}/{figure}.{suffix}", source=source, figure=FIGURES, suffix=SUFFIXES)
+    return expand(
+        "results/figures/{source}/{figure}.{suffix}",
+        source=source,
+        figure=FIGURES,
+        suffix=SUFFIXES,
+    )
 
 
 def report_of(source):
@@ -64,14 +94,27 @@ def report_of(source):
 
 
 def outputs_of(source):
-    return [f"results/collected/{source}.csv", *tables_of(source), *figures_of(source), report_of(source)]
+    return [
+        f"results/collected/{source}.csv",
+        *tables_of(source),
+        *figures_of(source),
+        report_of(source),
+    ]
 
 
 def partial_reports():
     """After a failure `collect` is never reached: build tables and report of what is there, for what was asked."""
     jobs = [job for job in workflow.dag.jobs if job.rule.name == "collect"]
     for source in sorted({job.wildcards.source for job in jobs}):
-        command = ["xmcbench", "report", "--partial", "--source", source, "--grid", SOURCES[source]]
+        command = [
+            "xmcbench",
+            "report",
+            "--partial",
+            "--source",
+            source,
+            "--grid",
+            SOURCES[source],
+        ]
         command += ["--out", report_of(source), "--log", f"logs/partial/{source}.log"]
-        print("building a report of what is there:", shlex.join(command), file=sys.stderr)
-        subprocess.run(command, check=False)
+        print("building a report of what is there:", report_of(source), file=sys.stderr)
+        shell(shlex.join(command))

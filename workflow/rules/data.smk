@@ -54,11 +54,11 @@ rule group:
         "resources/groups/{budget}/{dataset}/{grouping}-{groups}-seed{seed}.npy",
     log:
         "logs/group/{budget}/{dataset}/{grouping}-{groups}-seed{seed}.log",
-    conda:
-        "../../envs/xmcbench.yaml"
     wildcard_constraints:
         grouping="semantic|random",
         groups=r"\d+",
+    conda:
+        "../../envs/xmcbench.yaml"
     shell:
         "xmcbench group --sample $(dirname {input.sample}) --tokens $(dirname {input.tokens})"
         " --grouping {wildcards.grouping} --groups {wildcards.groups} --seed {wildcards.seed}"
@@ -66,7 +66,10 @@ rule group:
 
 
 # Label groups come from TF-IDF of plain word pieces, whatever the encoder reads.
-GROUP_TOKENS = {name: tokens_name("packaged/minilm-l6", spec.max_length, False) for name, spec in PROJECT.datasets.items()}
+GROUP_TOKENS = {
+    name: tokens_name("packaged/minilm-l6", spec.max_length, False)
+    for name, spec in PROJECT.datasets.items()
+}
 
 
 for _name in PROJECT.datasets:

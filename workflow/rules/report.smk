@@ -5,7 +5,11 @@ rule write_tables:
     input:
         [f"results/collected/{{source}}{part}.csv" for part in COLLECTED],
     output:
-        [f"results/tables/{{source}}/{table}.{suffix}" for table in TABLES for suffix in ["csv", "md", "tex"]],
+        [
+            f"results/tables/{{source}}/{table}.{suffix}"
+            for table in TABLES
+            for suffix in ["csv", "md", "tex"]
+        ],
     log:
         "logs/tables/{source}.log",
     conda:
@@ -20,7 +24,11 @@ rule draw_figures:
     input:
         [f"results/collected/{{source}}{part}.csv" for part in COLLECTED],
     output:
-        [f"results/figures/{{source}}/{figure}.{suffix}" for figure in FIGURES for suffix in SUFFIXES],
+        [
+            f"results/figures/{{source}}/{figure}.{suffix}"
+            for figure in FIGURES
+            for suffix in SUFFIXES
+        ],
     log:
         "logs/figures/{source}.log",
     conda:
@@ -55,10 +63,10 @@ rule write_other_report:
         "results/{source}/report.html",
     log:
         "logs/report/{source}.log",
-    conda:
-        "../../envs/xmcbench.yaml"
     wildcard_constraints:
         source=names(s for s in SOURCES if s != "run"),
+    conda:
+        "../../envs/xmcbench.yaml"
     params:
         code=REPORTING,
     shell:

@@ -2,36 +2,34 @@
 # `threads: workflow.cores` keeps everything else off the machine while a run is timed; the recipe fixes torch's threads.
 # Checkpoints live in the run folder and are nobody's output, so that a killed job loses nothing.
 
-RUN_FILES = ["recipe.json", "topk.npz", "timing.json", "env.json"]
-
-
-def run_inputs(wildcards):
-    run = run_of(wildcards)
-    files = {"sample": f"{run.sample_folder}/manifest.json", "tokens": f"{run.tokens_folder}/tokens.json"}
-    if run.groups_file is not None:
-        files["groups"] = run.groups_file
-    return files
-
 
 rule train:
     input:
         unpack(run_inputs),
     output:
-        [f"results/runs/{{budget}}/{{dataset}}/{{method}}/seed{{seed}}/{f}" for f in [*RUN_FILES, "model.safetensors", "history.jsonl"]],
+        [
+            f"results/runs/{{budget}}/{{dataset}}/{{method}}/seed{{seed}}/{f}"
+            for f in [*RUN_FILES, "model.safetensors", "history.jsonl"]
+        ],
     log:
         "logs/train/{budget}/{dataset}/{method}/seed{seed}.log",
+    wildcard_constraints:
+        method=names(
+            run.method for run in RUNS.values() if run.recipe.runner == "train"
+        ),
     conda:
         "../../envs/xmcbench.yaml"
-    wildcard_constraints:
-        method=names(run.method for run in RUNS.values() if run.recipe.runner == "train"),
     threads: workflow.cores
     resources:
         gpu=lambda w: int(run_of(w).recipe.training.device == "cuda"),
     params:
+        run=lambda w: run_of(w).folder,
         recipe=lambda w: run_of(w).canonical_recipe,
-        groups=lambda w: f"--groups {run_of(w).groups_file}" if run_of(w).groups_file else "",
+        groups=lambda w: (
+            f"--groups {run_of(w).groups_file}" if run_of(w).groups_file else ""
+        ),
     shell:
-        "xmcbench train --recipe {params.recipe:q} --run $(dirname {output[0]})"
+        "xmcbench train --recipe {params.recipe:q} --run {params.run}"
         " --sample $(dirname {input.sample}) --tokens $(dirname {input.tokens}) {params.groups} --log {log}"
 
 
@@ -39,18 +37,24 @@ rule reference:
     input:
         unpack(run_inputs),
     output:
-        [f"results/runs/{{budget}}/{{dataset}}/{{method}}/seed{{seed}}/{f}" for f in RUN_FILES],
+        [
+            f"results/runs/{{budget}}/{{dataset}}/{{method}}/seed{{seed}}/{f}"
+            for f in RUN_FILES
+        ],
     log:
         "logs/reference/{budget}/{dataset}/{method}/seed{seed}.log",
+    wildcard_constraints:
+        method=names(
+            run.method for run in RUNS.values() if run.recipe.runner != "train"
+        ),
     conda:
         "../../envs/xmcbench.yaml"
-    wildcard_constraints:
-        method=names(run.method for run in RUNS.values() if run.recipe.runner != "train"),
     threads: workflow.cores
     params:
+        run=lambda w: run_of(w).folder,
         recipe=lambda w: run_of(w).canonical_recipe,
     shell:
-        "xmcbench train --recipe {params.recipe:q} --run $(dirname {output[0]})"
+        "xmcbench train --recipe {params.recipe:q} --run {params.run}"
         " --sample $(dirname {input.sample}) --tokens $(dirname {input.tokens}) --log {log}"
 
 

@@ -1,0 +1,50 @@
+"""Shared fixtures: the embedded data at the smoke budget, made once a session by the real steps."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from xmcbench.data.label_groups import balanced_groups, label_centroids, write_groups
+from xmcbench.data.sample import prepare, sample
+from xmcbench.data.store import PreparedStore
+from xmcbench.data.tokens import TokenStore, tokenise
+from xmcbench.plan import Project, Run
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class SmokeData:
+    """Folders of the smoke sample of wordnet-33k."""
+
+    prepared: Path
+    sample: Path
+    tokens: Path
+    groups: Path
+
+
+@pytest.fixture(scope="session")
+def project() -> Project:
+    return Project(ROOT / "config")
+
+
+@pytest.fixture(scope="session")
+def smoke_runs(project: Project) -> dict[str, Run]:
+    """The smoke grid's runs by method."""
+    return {run.method: run for run in project.runs("smoke")}
+
+
+@pytest.fixture(scope="session")
+def smoke(tmp_path_factory: pytest.TempPathFactory, project: Project) -> SmokeData:
+    root = tmp_path_factory.mktemp("smoke")
+    data = SmokeData(root / "prepared", root / "sample", root / "tokens", root / "groups.npy")
+    spec = project.datasets["wordnet-33k"]
+    prepare(spec, data.prepared)
+    sample(data.prepared, spec, "smoke", project.sample_rule("smoke"), data.sample)
+    tokenise(data.sample, data.tokens, "packaged/minilm-l6", 32, False)
+    store, tokens = PreparedStore.open(data.sample), TokenStore.open(data.tokens)
+    split = store.split("train")
+    centroid_LV = label_centroids([split], [tokens.split("train")], store.labels, tokens.vocabulary)
+    write_groups(data.groups, balanced_groups(centroid_LV, 256, seed=1), [split], seed=1)
+    return data

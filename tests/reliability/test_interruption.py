@@ -1,0 +1,165 @@
+"""Killed, stopped or damaged: a run goes on and ends in the bytes of one that was left alone (dropout is on)."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from xmcbench.plan import Run
+
+from ..conftest import SmokeData
+
+FILES = ("recipe.json", "model.safetensors", "history.jsonl", "topk.npz")
+
+
+def command(run: Run, folder: Path, smoke: SmokeData, **changes: object) -> list[str]:
+    recipe = json.loads(run.canonical_recipe)
+    # Rewire and change of the auxiliary objective fall into the two short epochs.
+    recipe["topology"]["interval_steps"] = 10
+    recipe["auxiliary"]["cutoff_epochs"] = 1.5
+    recipe.update(changes)
+    options = ["--sample", smoke.sample, "--tokens", smoke.tokens, "--groups", smoke.groups]
+    return [
+        *(sys.executable, "-m", "xmcbench", "train", "--recipe", json.dumps(recipe), "--run", str(folder)),
+        *(str(o) for o in options),
+        *("--checkpoint-seconds", "0.2"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def run(smoke_runs: dict[str, Run]) -> Run:
+    return smoke_runs["fixed_fan_in_set_aux"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(run: Run, smoke: SmokeData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    subprocess.run(command(run, folder, smoke), check=True, capture_output=True)
+    return {name: (folder / name).read_bytes() for name in FILES}
+
+
+def steps_saved(folder: Path) -> int:
+    found = sorted((folder / "checkpoints").glob("step-*"))
+    return int(found[-1].name.removeprefix("step-")) if found else 0
+
+
+def start_until(arguments: list[str], folder: Path, moment: float | int) -> subprocess.Popen[bytes]:
+    """Start a trainer and wait for a moment: seconds after its start, or the first checkpoint at or after a step."""
+    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 120
+    if isinstance(moment, float):
+        time.sleep(moment)
+    else:
+        while steps_saved(folder) < moment and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+    return process
+
+
+def test_kill_9_at_many_moments_changes_no_byte(
+    run: Run, smoke: SmokeData, tmp_path: Path, uninterrupted: dict[str, bytes]
+) -> None:
+    folder = tmp_path / "run"
+    killed = 0
+    # Before the first checkpoint, then just after several of them (so also inside the writing of the next).
+    for moment in (1.0, 1, 12, 30, 45):
+        process = start_until(command(run, folder, smoke), folder, moment)
+        killed += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    assert killed >= 3, "the trainer was too quick to be killed: the test tests nothing"
+    subprocess.run(command(run, folder, smoke), check=True, capture_output=True)
+    assert {name: (folder / name).read_bytes() for name in FILES} == uninterrupted
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
+def test_a_requested_stop_saves_first(
+    number: signal.Signals, run: Run, smoke: SmokeData, tmp_path: Path, uninterrupted: dict[str, bytes]
+) -> None:
+    folder = tmp_path / "run"
+    process = start_until(command(run, folder, smoke), folder, 5)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert f"{number.name}: saved after step {steps_saved(folder)} of 52".encode() in errors
+    assert not (folder / "failed.json").exists() and not (folder / "topk.npz").exists()
+    subprocess.run(command(run, folder, smoke), check=True, capture_output=True)
+    assert {name: (folder / name).read_bytes() for name in FILES} == uninterrupted
+
+
+def test_a_second_trainer_is_turned_away_and_changes_nothing(
+    run: Run, smoke: SmokeData, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    first = start_until(command(run, folder, smoke), folder, 1)
+    os.kill(first.pid, signal.SIGSTOP)
+    before = sorted(p.name for p in (folder / "checkpoints").iterdir())
+    second = subprocess.run(command(run, folder, smoke), capture_output=True, text=True)
+    assert second.returncode == 2
+    assert f"process {first.pid} is training here" in second.stderr
+    assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == before
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+
+
+def test_a_damaged_checkpoint_is_passed_over(
+    run: Run, smoke: SmokeData, tmp_path: Path, uninterrupted: dict[str, bytes]
+) -> None:
+    folder = tmp_path / "run"
+    process = start_until(command(run, folder, smoke), folder, 20)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    newest = sorted((folder / "checkpoints").glob("step-*"))[-1] / "state.safetensors"
+    damaged = bytearray(newest.read_bytes())
+    damaged[-1] ^= 1
+    newest.write_bytes(damaged)
+    again = subprocess.run(command(run, folder, smoke), check=True, capture_output=True, text=True)
+    assert "is damaged" in again.stderr and "trying the one before" in again.stderr
+    assert {name: (folder / name).read_bytes() for name in FILES} == uninterrupted
+
+    other = tmp_path / "other"
+    process = start_until(command(run, other, smoke), other, 20)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    for checkpoint in (other / "checkpoints").glob("step-*"):
+        (checkpoint / "state.json").write_text("{")
+    refused = subprocess.run(command(run, other, smoke), capture_output=True, text=True)
+    assert refused.returncode == 2 and "every checkpoint is damaged" in refused.stderr
+    assert list((other / "checkpoints").glob("step-*")), "nothing may be deleted"
+
+
+def test_checkpoints_of_another_recipe_are_moved_aside(run: Run, smoke: SmokeData, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    process = start_until(command(run, folder, smoke, seed=2), folder, 5)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    again = subprocess.run(command(run, folder, smoke), check=True, capture_output=True, text=True)
+    assert "checkpoints of another recipe moved" in again.stderr and "changed: seed" in again.stderr
+    assert list(folder.glob("checkpoints.of-another-recipe.*"))
+
+
+def test_a_failure_leaves_its_reason_in_one_line(run: Run, smoke: SmokeData, tmp_path: Path) -> None:
+    folder, broken = tmp_path / "run", tmp_path / "sample"
+    shutil.copytree(smoke.sample, broken)
+    (broken / "train_indices.npy").unlink()
+    arguments = command(run, folder, smoke)
+    arguments[arguments.index("--sample") + 1] = str(broken)
+    failed = subprocess.run(arguments, capture_output=True, text=True)
+    assert failed.returncode == 2
+    assert [line for line in failed.stderr.splitlines() if "error:" in line][0].count(
+        "train_indices.npy"
+    ) >= 1
+    assert "train_indices.npy" in json.loads((folder / "failed.json").read_text())["reason"]
+    subprocess.run(command(run, folder, smoke), check=True, capture_output=True)
+    assert not (folder / "failed.json").exists()
+
+
+def test_clocks_stand_in_no_compared_file(uninterrupted: dict[str, bytes]) -> None:
+    for name in ("recipe.json", "history.jsonl"):
+        text = uninterrupted[name].decode()
+        assert "seconds" not in text and "bytes" not in text and "date" not in text.replace("updated", "")

@@ -1,0 +1,143 @@
+"""Configuration to runs; every mistake is one line with file, key and what is allowed."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from xmcbench.errors import ConfigError, DeviceError
+from xmcbench.plan import Project, check_devices, parse_tokens_name, point_name, tokens_name
+from xmcbench.recipe import TrainRecipe, canonical, merge, recipe_hash
+from xmcbench.schemas import FILES, schema_text
+
+from ..conftest import ROOT
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    return tmp_path / "config"
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+def test_the_quick_grid_is_the_slice(project: Project) -> None:
+    runs = project.runs("quick")
+    assert len(runs) == 10 and {r.budget for r in runs} == {"quick"}
+    trained = [r.recipe for r in runs if isinstance(r.recipe, TrainRecipe)]
+    assert {r.encoder.features for r in trained} == {384}
+    assert len({(r.training.epochs, r.training.batch_size) for r in trained}) == 1, "equal steps for all"
+    assert {r.output.fan_in or r.output.rank or 32 for r in trained} == {32}
+
+
+def test_axes_alone_join_the_name_and_change_the_recipe(config: Path) -> None:
+    (config / "grids" / "sweep.yaml").write_text(
+        "cells:\n- budget: smoke\n  datasets: [wordnet-33k]\n  methods: [fixed_fan_in_set_aux]\n  seeds: [1, 2]\n"
+        "  axes:\n    fan_in: {key: output.fan_in, values: [16, 64]}\n    cutoff: {key: auxiliary.cutoff_epochs, values: [5.0]}\n"
+    )
+    runs = Project(config).runs("sweep")
+    assert [r.method for r in runs] == [
+        f"fixed_fan_in_set_aux@fan_in={k},cutoff=5.0" for k in (16, 64) for _ in (1, 2)
+    ]
+    assert runs[0].folder == "results/runs/smoke/wordnet-33k/fixed_fan_in_set_aux@fan_in=16,cutoff=5.0/seed1"
+    recipe = runs[0].recipe
+    assert isinstance(recipe, TrainRecipe) and recipe.output.fan_in == 16
+    assert recipe.auxiliary is not None and recipe.auxiliary.cutoff_epochs == 5.0
+    assert point_name("dense", {}) == "dense"
+
+
+def test_extends_takes_over_and_null_removes(config: Path) -> None:
+    (config / "methods" / "child.yaml").write_text(
+        "extends: fixed_fan_in_set_aux\nrecipe:\n  auxiliary: null\n  output: {fan_in: 8}\n"
+    )
+    (config / "grids" / "one.yaml").write_text(
+        "cells:\n- {budget: smoke, datasets: [wordnet-33k], methods: [child]}\n"
+    )
+    recipe = Project(config).runs("one")[0].recipe
+    assert isinstance(recipe, TrainRecipe)
+    assert recipe.auxiliary is None and recipe.output.fan_in == 8 and recipe.topology is not None
+
+
+def test_comments_do_not_change_a_recipe_and_values_do(config: Path) -> None:
+    before = {r.method: canonical(r.recipe) for r in Project(config).runs("quick")}
+    file = config / "methods" / "dense.yaml"
+    append(file, "# a remark\n")
+    assert {r.method: canonical(r.recipe) for r in Project(config).runs("quick")} == before
+    file.write_text(file.read_text().replace("learning_rate: 0.002", "learning_rate: 0.004"))
+    after = {r.method: canonical(r.recipe) for r in Project(config).runs("quick")}
+    assert [m for m in before if before[m] != after[m]] == ["dense"]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("grids/quick.yaml", "- dense\n", "- dens\n", r"grids/quick\.yaml: key 'methods': unknown value 'dens'; allowed: .*dense_bottleneck"),
+        ("grids/quick.yaml", "[wordnet-33k]", "[wordnet]", r"grids/quick\.yaml: key 'datasets': unknown value 'wordnet'; allowed: debian-deps-42k"),
+        ("grids/quick.yaml", "budget: quick", "budget: fast", r"grids/quick\.yaml: key 'budget': unknown value 'fast'; allowed: full, quick"),
+        ("grids/quick.yaml", "seeds:", "sedes:", r"grids/quick\.yaml: unknown key 'cells\.0\.sedes'; allowed: .*seeds"),
+        ("methods/dense.yaml", "kind: dense", "kind: dence", r"methods/dense\.yaml: recipe: key 'output\.kind': unknown value 'dence'; allowed: dense, fixed_fan_in"),
+        ("methods/dense.yaml", "learning_rate:", "learning_rte:", r"methods/dense\.yaml: recipe: unknown key 'output_optimizer\.learning_rte'; allowed: kind, learning_rate"),
+        ("methods/dense.yaml", "0.002", "fast", r"methods/dense\.yaml: recipe: key 'output_optimizer\.learning_rate': .*number, found 'fast'"),
+        ("methods/dense.yaml", "extends: _base", "extends: _bas", r"methods/dense\.yaml: key 'extends': unknown value '_bas'; allowed: .*_base"),
+        ("methods/dense.yaml", "recipe:", "recipe: [", r"methods/dense\.yaml, line \d+: not valid YAML"),
+        ("methods/dense.yaml", "label: Dense", "labl: Dense", r"methods/dense\.yaml: unknown key 'labl'; allowed: .*label"),
+        ("methods/_fixed_fan_in.yaml", "fan_in: 32", "fan_in: 999", r"exceeds the 384 features it reads; allowed: 1 … 384"),
+        ("budgets/quick.yaml", "epochs: 10", "epochs: many", r"budgets/quick\.yaml: recipe: key 'training\.epochs': .*integer, found 'many'"),
+        ("budgets/quick.yaml", "share: 0.3", "share: 3", r"budgets/quick\.yaml: key 'sample\.share': .*less than or equal to 1, found 3"),
+        ("datasets/wordnet-33k.yaml", "max_length: 32", "max_length: long", r"datasets/wordnet-33k\.yaml: key 'max_length': .*integer, found 'long'"),
+        ("datasets/wordnet-33k.yaml", "max_length: 32\n", "", r"datasets/wordnet-33k\.yaml: key 'max_length' is missing"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_with_file_key_and_allowed_values(
+    config: Path, file: str, old: str, new: str, message: str
+) -> None:
+    path = config / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ConfigError) as caught:
+        Project(config).check()
+    assert "\n" not in str(caught.value)
+    assert re.search(message, str(caught.value)), str(caught.value)
+
+
+def test_a_circle_of_extends_is_named(config: Path) -> None:
+    (config / "methods" / "a.yaml").write_text("extends: b\n")
+    (config / "methods" / "b.yaml").write_text("extends: a\n")
+    with pytest.raises(ConfigError, match="extends itself in a circle"):
+        Project(config)
+
+
+def test_cuda_where_there_is_none_stops_the_plan(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    append(config / "methods" / "dense.yaml", "  training: {device: cuda}\n")
+    with pytest.raises(DeviceError, match=r"methods/dense\.yaml.*'training\.device': cuda .*allowed: cpu"):
+        check_devices(Project(config).runs("quick"))
+
+
+def test_token_folder_names_read_back() -> None:
+    for parts in (("packaged/minilm-l6", 32, False), ("org/some-model", 128, True)):
+        assert parse_tokens_name(tokens_name(*parts)) == parts
+
+
+def test_merge_does_not_touch_its_layers() -> None:
+    low = {"a": {"b": 1, "c": 2}}
+    assert merge(low, {"a": {"b": 3}}, {"a": {"c": None}}) == {"a": {"b": 3, "c": None}}
+    assert low == {"a": {"b": 1, "c": 2}}
+
+
+def test_recipe_hash_depends_on_values_alone() -> None:
+    one = TrainRecipe(dataset="d", method="m", budget="b")
+    assert recipe_hash(one) == recipe_hash(TrainRecipe(method="m", budget="b", dataset="d", seed=1))
+    assert recipe_hash(one) != recipe_hash(TrainRecipe(dataset="d", method="m", budget="b", seed=2))
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_schemas_are_those_of_the_models(name: str) -> None:
+    stored = (ROOT / "workflow" / "schemas" / f"{name}.schema.json").read_text()
+    assert stored == schema_text(FILES[name]), "run: xmcbench schemas --out workflow/schemas"
