@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -224,7 +225,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--recipe", required=True, help="the recipe as JSON")
     train.add_argument("--groups", type=Path, default=None)
-    train.add_argument("--checkpoint-seconds", type=float, default=20.0, help="time between checkpoints")
+    train.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=float(os.environ.get("XMCBENCH_CHECKPOINT_SECONDS", "20")),
+        help="time between checkpoints (default: XMCBENCH_CHECKPOINT_SECONDS, or 20)",
+    )
     train.set_defaults(leaves_reason=True)
     command("score", _score, "score a run's predictions", "run", "sample")
     for name, function, text in (

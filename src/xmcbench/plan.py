@@ -1,79 +1,17 @@
 """From configuration to runs: which recipes a grid asks for, and where each run's files lie. No torch here."""
 
 import itertools
-import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
+from xmcbench.config_files import BudgetFile, Cell, GridFile, MethodFile, config_files
 from xmcbench.data.dataset import DatasetSpec, SampleSpec, load_dataset_spec
 from xmcbench.errors import ConfigError, DeviceError, allowed
 from xmcbench.recipe import Recipe, ReferenceRecipe, TrainRecipe, canonical, merge, recipe_of
 from xmcbench.yaml_config import first_mistake, load_model
-
-NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
-
-
-class Section(BaseModel):
-    """A configuration file or part of one."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class MethodFile(Section):
-    """config/methods/<name>.yaml. Files whose name begins with `_` are bases to extend, not methods."""
-
-    name: str
-    extends: str | None = None
-    label: str | None = None
-    group: str | None = None
-    order: int | None = None
-    citation: str | None = None
-    runner: str | None = None
-    recipe: dict[str, Any] = {}
-
-
-class BudgetFile(Section):
-    """config/budgets/<name>.yaml: a sample rule (or another budget's), and recipe values for every method."""
-
-    name: str
-    label: str = ""
-    sample: SampleSpec | None = None
-    sample_of: str | None = None
-    recipe: dict[str, Any] = {}
-
-
-class Axis(Section):
-    """A swept recipe key: its short name (the key of `axes`) and values appear in the method's name."""
-
-    key: str
-    values: Annotated[list[int | float | str], Field(min_length=1)]
-
-
-class Cell(Section):
-    """A block of a grid: every data set × method × seed × point of the axes."""
-
-    budget: str
-    datasets: list[str]
-    methods: list[str]
-    seeds: list[int] = [1]
-    axes: dict[str, Axis] = {}
-
-
-class GridFile(Section):
-    """config/grids/<name>.yaml: the cells of another grid, if it extends one, and its own."""
-
-    name: str
-    extends: str | None = None
-    cells: list[Cell] = []
-
-
-class ConfigFile(Section):
-    """config/config.yaml."""
-
-    grid: str = "quick"
 
 
 @dataclass(frozen=True)
@@ -169,13 +107,15 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.datasets = {p.stem: load_dataset_spec(p) for p in _files(folder / "datasets")}
-        self.budgets = {p.stem: load_model(p, BudgetFile, name=p.stem) for p in _files(folder / "budgets")}
+        self.datasets = {p.stem: load_dataset_spec(p) for p in config_files(folder / "datasets")}
+        self.budgets = {
+            p.stem: load_model(p, BudgetFile, name=p.stem) for p in config_files(folder / "budgets")
+        }
         self._method_files = {
-            p.stem: load_model(p, MethodFile, name=p.stem) for p in _files(folder / "methods")
+            p.stem: load_model(p, MethodFile, name=p.stem) for p in config_files(folder / "methods")
         }
         self.methods = {n: self._method(n) for n in self._method_files if not n.startswith("_")}
-        self.grids = {p.stem: load_model(p, GridFile, name=p.stem) for p in _files(folder / "grids")}
+        self.grids = {p.stem: load_model(p, GridFile, name=p.stem) for p in config_files(folder / "grids")}
 
     def runs(self, grid: str) -> list[Run]:
         """Return the runs of a grid, each once, in its order; raises ConfigError in one line."""
@@ -343,18 +283,6 @@ def check_devices(runs: list[Run]) -> None:
                     "cuda was asked for, but this machine has none; allowed: cpu"
                 )
             return
-
-
-def _files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such folder")
-    files = sorted(folder.glob("*.yaml"))
-    for file in files:
-        if not NAME.match(file.stem.lstrip("_")):
-            raise ConfigError(
-                f"{file}: a file's name is a name in paths; allowed: letters, digits, '_', '.', '-'"
-            )
-    return files
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from pydantic import BaseModel, TypeAdapter
 
 from xmcbench.atomic import write_text
+from xmcbench.config_files import BudgetFile, ConfigFile, GridFile, MethodFile
 from xmcbench.data.dataset import DatasetSpec
-from xmcbench.plan import BudgetFile, ConfigFile, GridFile, MethodFile
 from xmcbench.recipe import ReferenceRecipe, TrainRecipe
 
 #: Read by editors and by Snakemake, which refuses a schema that does not name its draft.

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from xmcbench.config_files import GridFile
 from xmcbench.data.batches import Batches
 from xmcbench.data.inverse_frequency import inverse_document_frequency
 from xmcbench.data.store import PreparedStore
 from xmcbench.data.tokens import TokenStore, tokenise
 from xmcbench.output.layer import optimizer_bytes
-from xmcbench.plan import GridFile, Project, Run
+from xmcbench.plan import Project, Run
 from xmcbench.recipe import TrainRecipe
 from xmcbench.training import checkpoint as checkpoints
 from xmcbench.training.loop import Trainer
@@ -115,7 +116,7 @@ def test_a_restored_checkpoint_goes_on_to_the_same_bytes(
 
     second = trainer_of(method, smoke, token_folders)
     found = checkpoints.load_latest(tmp_path, second.recipe, logging.getLogger("test"))
-    assert found is not None
+    assert found and found.step == 3
     second.restore(found)
     assert second.step == 3
     for step in range(3, 5):

@@ -151,9 +151,9 @@ def test_a_failure_leaves_its_reason_in_one_line(run: Run, smoke: SmokeData, tmp
     arguments[arguments.index("--sample") + 1] = str(broken)
     failed = subprocess.run(arguments, capture_output=True, text=True)
     assert failed.returncode == 2
-    assert [line for line in failed.stderr.splitlines() if "error:" in line][0].count(
-        "train_indices.npy"
-    ) >= 1
+    assert (
+        next(line for line in failed.stderr.splitlines() if "error:" in line).count("train_indices.npy") >= 1
+    )
     assert "train_indices.npy" in json.loads((folder / "failed.json").read_text())["reason"]
     subprocess.run(command(run, folder, smoke), check=True, capture_output=True)
     assert not (folder / "failed.json").exists()

@@ -8,7 +8,7 @@ import pytest
 
 from xmcbench.errors import ConfigError, DeviceError
 from xmcbench.plan import Project, check_devices, parse_tokens_name, point_name, tokens_name
-from xmcbench.recipe import TrainRecipe, canonical, merge, recipe_hash
+from xmcbench.recipe import Topology, TrainRecipe, canonical, merge, recipe_hash
 from xmcbench.schemas import FILES, schema_text
 
 from ..conftest import ROOT
@@ -58,7 +58,8 @@ def test_extends_takes_over_and_null_removes(config: Path) -> None:
     )
     recipe = Project(config).runs("one")[0].recipe
     assert isinstance(recipe, TrainRecipe)
-    assert recipe.auxiliary is None and recipe.output.fan_in == 8 and recipe.topology is not None
+    assert recipe.auxiliary is None
+    assert (recipe.output.fan_in, recipe.topology) == (8, Topology())
 
 
 def test_comments_do_not_change_a_recipe_and_values_do(config: Path) -> None:

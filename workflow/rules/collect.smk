@@ -5,7 +5,7 @@ COLLECTED = ["", "_history", "_methods", "_datasets", "_environment", "_failures
 
 rule collect:
     input:
-        lambda w: metrics_of(w.source),
+        lambda w: collected_of(w.source),
     output:
         [f"results/collected/{{source}}{part}.csv" for part in COLLECTED],
     log:

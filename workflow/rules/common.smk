@@ -6,8 +6,9 @@ from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
+from xmcbench.config_files import ConfigFile
 from xmcbench.errors import XmcbenchError
-from xmcbench.plan import ConfigFile, Project, check_devices, tokens_name
+from xmcbench.plan import Project, check_devices, tokens_name
 from xmcbench.reporting.outputs import (
     FIGURES,
     SUFFIXES,
@@ -54,6 +55,7 @@ def run_of(wildcards):
 
 
 RUN_FILES = ["recipe.json", "topk.npz", "timing.json", "env.json"]
+ENGINE_FILES = ["model.safetensors", "history.jsonl"]
 
 
 def run_inputs(wildcards):
@@ -67,8 +69,24 @@ def run_inputs(wildcards):
     return files
 
 
-def metrics_of(source):
-    return [f"{run.folder}/metrics.json" for run in GRIDS[source]]
+def runs_of(source):
+    """Every file that the runs of a grid leave."""
+    return [
+        f"{run.folder}/{name}"
+        for run in GRIDS[source]
+        for name in [
+            *RUN_FILES,
+            *(ENGINE_FILES if run.recipe.runner == "train" else []),
+            "metrics.json",
+        ]
+    ]
+
+
+def collected_of(source):
+    """What `collect` reads of them: if a run lost one of these, it is made again, not shown with what is left."""
+    return [
+        f for f in runs_of(source) if not f.endswith(("topk.npz", "model.safetensors"))
+    ]
 
 
 def tables_of(source):
@@ -95,6 +113,7 @@ def report_of(source):
 
 def outputs_of(source):
     return [
+        *runs_of(source),
         f"results/collected/{source}.csv",
         *tables_of(source),
         *figures_of(source),

@@ -9,7 +9,7 @@ rule train:
     output:
         [
             f"results/runs/{{budget}}/{{dataset}}/{{method}}/seed{{seed}}/{f}"
-            for f in [*RUN_FILES, "model.safetensors", "history.jsonl"]
+            for f in [*RUN_FILES, *ENGINE_FILES]
         ],
     log:
         "logs/train/{budget}/{dataset}/{method}/seed{seed}.log",

@@ -31,6 +31,9 @@ HISTORY_COLUMNS = ["dataset", "method", "seed", "budget", "step", "epoch", "metr
 #: Files of a partial build are dated here, so that the workflow's next run makes them anew.
 LONG_AGO = 315_532_800  # 1980-01-01
 
+#: What a scored run has, with a training engine or without.
+RUN_FILES = ("recipe.json", "metrics.json", "timing.json", "env.json")
+
 Row = dict[str, Any]
 
 
@@ -90,14 +93,10 @@ def csv_text(columns: Sequence[str], rows: Iterable[Row]) -> str:
 def _collect_run(run: Run, root: Path, found: Collection, partial: bool) -> None:
     folder = root / run.folder
     identity = {"dataset": run.dataset, "method": run.method, "seed": run.seed, "budget": run.budget}
-    if not (folder / "metrics.json").is_file():
+    reason = _unfinished(folder, run)
+    if reason is not None:
         if not partial:
-            raise DataError(f"{folder / 'metrics.json'}: missing; the run has not been scored")
-        reason = (
-            read_json(folder / "failed.json")["reason"]
-            if (folder / "failed.json").is_file()
-            else "did not finish"
-        )
+            raise DataError(f"{folder}: {reason}")
         found.failures.append({**identity, "reason": reason})
         found.run.append({**identity, "split": "test", "status": "failed"})
         return
@@ -116,6 +115,18 @@ def _collect_run(run: Run, root: Path, found: Collection, partial: bool) -> None
     if history.is_file():
         for line in history.read_text(encoding="utf-8").splitlines():
             found.history += [{**identity, **record} for record in _history_records(json.loads(line))]
+
+
+def _unfinished(folder: Path, run: Run) -> str | None:
+    """Say why a run's results cannot be shown; None if they can. An older recipe's metrics are not this run's."""
+    if (folder / "failed.json").is_file():
+        return str(read_json(folder / "failed.json")["reason"])
+    missing = [name for name in RUN_FILES if not (folder / name).is_file()]
+    if missing:
+        return f"did not finish ({', '.join(missing)} missing)"
+    if read_json(folder / "recipe.json") != json.loads(run.canonical_recipe):
+        return "did not finish (what is there was made with another recipe)"
+    return None
 
 
 def _resource_records(timing: dict[str, Any]) -> list[Row]:

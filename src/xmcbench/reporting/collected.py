@@ -1,6 +1,6 @@
-"""The collected CSV of one source, read back."""
+"""The collected CSV of one source, read back, each when it is first asked for."""
 
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -8,30 +8,41 @@ import pandas as pd
 from xmcbench.errors import DataError
 
 
-@dataclass(frozen=True)
 class Collected:
-    """Data frames of results/collected/{source}*.csv; `methods` is in display order."""
+    """Data frames of {folder}/{source}*.csv."""
 
-    run: pd.DataFrame
-    history: pd.DataFrame
-    methods: pd.DataFrame
-    datasets: pd.DataFrame
-    environment: pd.DataFrame
-    failures: pd.DataFrame
+    def __init__(self, source: str, folder: Path) -> None:
+        self.source, self.folder = source, folder
 
-    @classmethod
-    def read(cls, source: str, folder: Path) -> "Collected":
-        """Read every part; raises DataError naming a file that is missing."""
-        frames = {}
-        for part in ("", "_history", "_methods", "_datasets", "_environment", "_failures"):
-            path = folder / f"{source}{part}.csv"
-            if not path.is_file():
-                raise DataError(f"{path}: missing; collect the runs first")
-            frames[part.removeprefix("_") or "run"] = pd.read_csv(path, dtype={"k": "Int64"})
-        frames["methods"] = (
-            frames["methods"].sort_values(["order", "method"], kind="stable").reset_index(drop=True)
-        )
-        return cls(**frames)
+    @cached_property
+    def run(self) -> pd.DataFrame:
+        """Tidy rows of every run: accuracy, memory, time."""
+        return self._read("")
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """Tidy rows over steps and epochs."""
+        return self._read("_history")
+
+    @cached_property
+    def methods(self) -> pd.DataFrame:
+        """Label, group and citation of every method, in display order."""
+        return self._read("_methods").sort_values(["order", "method"], kind="stable").reset_index(drop=True)
+
+    @cached_property
+    def datasets(self) -> pd.DataFrame:
+        """Statistics of every sample."""
+        return self._read("_datasets")
+
+    @cached_property
+    def environment(self) -> pd.DataFrame:
+        """Hardware and versions."""
+        return self._read("_environment")
+
+    @cached_property
+    def failures(self) -> pd.DataFrame:
+        """Runs that failed, and why."""
+        return self._read("_failures")
 
     def label(self, method: str) -> str:
         """Return the display label of a method."""
@@ -41,3 +52,9 @@ class Collected:
         """Return the finished rows of one metric."""
         rows = self.run[(self.run["metric"] == metric) & (self.run["status"] == "ok")]
         return rows[rows["k"] == k] if k is not None else rows
+
+    def _read(self, part: str) -> pd.DataFrame:
+        path = self.folder / f"{self.source}{part}.csv"
+        if not path.is_file():
+            raise DataError(f"{path}: missing; collect the runs first")
+        return pd.read_csv(path, dtype={"k": "Int64"})

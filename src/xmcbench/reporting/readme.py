@@ -44,7 +44,7 @@ def _with_numbers(readme: Path, reference: Path) -> str:
 
 
 def _numbers(reference: Path) -> str:
-    collected = Collected.read("run", reference)
+    collected = Collected("run", reference)
     rows = []
     for method in collected.methods["method"]:
         row = {"Method": collected.label(method)}

@@ -23,7 +23,7 @@ TITLES = {
 
 def write_report(source: str, results: Path, out: Path, partial: bool = False) -> None:
     """Write the page of a source. partial: say on top that runs are missing."""
-    collected = Collected.read(source, results / "collected")
+    collected = Collected(source, results / "collected")
     figures = []
     for name in FIGURES:
         data = (results / "figures" / source / f"{name}.png").read_bytes()

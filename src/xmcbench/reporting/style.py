@@ -1,6 +1,7 @@
 """One style for every figure: the same colour a method everywhere, deterministic bytes."""
 
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import matplotlib
@@ -79,33 +80,33 @@ def save(figure: Figure, folder: Path, name: str) -> None:
 
 
 def end_labels(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
-    """Write labels (x, y, text, colour) right of their curves, pushed apart so that none overlap."""
+    """Write labels (x, y, text, colour) right of their curves, each as near to its end as the others allow."""
     if not ends:
         return
-    low, high = axes.get_ylim()
+    axes.set_ylim(axes.get_ylim())
     to_unit = axes.transData + axes.transAxes.inverted()
+    ends = sorted(ends, key=lambda end: end[1])
     heights = [float(to_unit.transform((x, y))[1]) for x, y, _, _ in ends]
-    order = sorted(range(len(ends)), key=lambda i: heights[i])
-    gap, placed = 0.062, -1.0
-    positions = {}
-    for i in order:
-        placed = max(heights[i], placed + gap)
-        positions[i] = placed
-    overflow = placed - 1.0
-    if overflow > 0:
-        # Push the top ones back down.
-        limit = 1.0
-        for i in reversed(order):
-            positions[i] = min(positions[i], limit)
-            limit = positions[i] - gap
-    axes.set_ylim(low, high)
-    for i, (_, _, text, shade) in enumerate(ends):
+    for (_, _, text, shade), height in zip(ends, _spread(heights, gap=0.06), strict=True):
         axes.annotate(
             text,
-            xy=(1.015, positions[i]),
+            xy=(1.015, height),
             xycoords="axes fraction",
             color=shade,
             fontsize=8.5,
             va="center",
             annotation_clip=False,
         )
+
+
+def _spread(heights: list[float], gap: float) -> list[float]:
+    """Move rising heights as little as possible (least squares) so that neighbours are `gap` apart, within [0, 1]."""
+    groups: list[list[float]] = []  # the targets of labels that touch, each less its rank's share of the gap
+    for rank, height in enumerate(heights):
+        groups.append([height - rank * gap])
+        while len(groups) > 1 and mean(groups[-2]) >= mean(groups[-1]):
+            last = groups.pop()
+            groups[-1] += last
+    top = max(0.0, 1.0 - (len(heights) - 1) * gap)
+    starts = [min(max(mean(group), 0.0), top) for group in groups for _ in group]
+    return [start + rank * gap for rank, start in enumerate(starts)]

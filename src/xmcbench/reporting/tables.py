@@ -19,7 +19,7 @@ Format = Callable[[float], str]
 
 def write_tables(source: str, results: Path) -> None:
     """Write results/tables/{source}/{main,data}.{csv,md,tex}."""
-    collected = Collected.read(source, results / "collected")
+    collected = Collected(source, results / "collected")
     folder = results / "tables" / source
     for name, table in (("main", main_table(collected)), ("data", data_table(collected))):
         raw, shown = table

@@ -10,7 +10,7 @@ from xmcbench.reporting.outputs import FIGURES
 
 def draw_all(source: str, results: Path) -> None:
     """Draw every figure of a source into results/figures/{source}/."""
-    collected = Collected.read(source, results / "collected")
+    collected = Collected(source, results / "collected")
     for name in FIGURES:
         figure = import_module(f"xmcbench.reporting.figures.{name}").draw(collected)
         style.save(figure, results / "figures" / source, name)

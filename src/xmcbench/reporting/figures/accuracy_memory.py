@@ -9,7 +9,7 @@ from xmcbench.reporting.collected import Collected
 CAPTION = (
     "Precision at 1 on the test documents against the memory that training the classifier holds: weights, index, mask, "
     "gradient, optimiser state, scores, and intermediate layer or auxiliary head where there is one. One point a method; "
-    "left and up is better."
+    "left and up is better. Points with less than half of the best accuracy are named in the corner, not drawn."
 )
 MIB = 2**20
 
@@ -24,8 +24,10 @@ def draw(collected: Collected) -> Figure:
         for m in collected.methods["method"]
         if m in accuracy.index and m in memory.index
     ]
+    best = max((y for _, y, _ in points), default=0.0)
+    shown = [point for point in points if 2 * point[1] >= best]
     axes.set_xscale("log")
-    for x, y, method in points:
+    for x, y, method in shown:
         shade = style.colour(collected, method)
         axes.plot(
             [x],
@@ -38,7 +40,13 @@ def draw(collected: Collected) -> Figure:
     axes.set_xlabel("classifier memory in training (MiB, log scale)")
     axes.set_ylabel("P@1 (%)")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-    axes.margins(x=0.06, y=0.08)
-    if points:
+    axes.xaxis.set_minor_formatter(FuncFormatter(lambda v, _: f"{v:g}" if f"{v:g}"[0] in "25" else ""))
+    axes.margins(x=0.08, y=0.1)
+    rest = [f"{collected.label(m)}: {y:.1f} % at {x:.2g} MiB" for x, y, m in points if 2 * y < best]
+    if rest:
+        axes.text(
+            0.98, 0.03, "\n".join(rest), transform=axes.transAxes, ha="right", fontsize=8.5, color="#555555"
+        )
+    if shown:
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), labelspacing=0.7)
     return figure

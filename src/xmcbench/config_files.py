@@ -1,0 +1,85 @@
+"""The configuration files of methods, budgets and grids, typed."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from xmcbench.data.dataset import SampleSpec
+from xmcbench.errors import ConfigError
+
+NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+
+
+class Section(BaseModel):
+    """A configuration file or part of one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class MethodFile(Section):
+    """config/methods/<name>.yaml. Files whose name begins with `_` are bases to extend, not methods."""
+
+    name: str
+    extends: str | None = None
+    label: str | None = None
+    group: str | None = None
+    order: int | None = None
+    citation: str | None = None
+    runner: str | None = None
+    recipe: dict[str, Any] = {}
+
+
+class BudgetFile(Section):
+    """config/budgets/<name>.yaml: a sample rule (or another budget's), and recipe values for every method."""
+
+    name: str
+    label: str = ""
+    sample: SampleSpec | None = None
+    sample_of: str | None = None
+    recipe: dict[str, Any] = {}
+
+
+class Axis(Section):
+    """A swept recipe key: its short name (the key of `axes`) and values appear in the method's name."""
+
+    key: str
+    values: Annotated[list[int | float | str], Field(min_length=1)]
+
+
+class Cell(Section):
+    """A block of a grid: every data set × method × seed × point of the axes."""
+
+    budget: str
+    datasets: list[str]
+    methods: list[str]
+    seeds: list[int] = [1]
+    axes: dict[str, Axis] = {}
+
+
+class GridFile(Section):
+    """config/grids/<name>.yaml: the cells of another grid, if it extends one, and its own."""
+
+    name: str
+    extends: str | None = None
+    cells: list[Cell] = []
+
+
+class ConfigFile(Section):
+    """config/config.yaml."""
+
+    grid: str = "quick"
+
+
+def config_files(folder: Path) -> list[Path]:
+    """Return a folder's YAML files; raises ConfigError on a name that cannot be part of a path."""
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder")
+    files = sorted(folder.glob("*.yaml"))
+    for file in files:
+        if not NAME.match(file.stem.lstrip("_")):
+            raise ConfigError(
+                f"{file}: a file's name is a name in paths; allowed: letters, digits, '_', '.', '-'"
+            )
+    return files

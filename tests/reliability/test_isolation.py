@@ -1,0 +1,54 @@
+"""The test split decides nothing, and an installed package has what a source checkout has."""
+
+import logging
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from xmcbench.plan import Run
+from xmcbench.training.run import train_run
+
+from ..conftest import ROOT, SmokeData
+
+
+def train(run: Run, folder: Path, smoke: SmokeData, sample: Path) -> dict[str, bytes]:
+    train_run(run.recipe, folder, sample, smoke.tokens, smoke.groups, 1e9, logging.getLogger("test"))
+    return {name: (folder / name).read_bytes() for name in ("model.safetensors", "history.jsonl")}
+
+
+def test_other_test_labels_change_neither_weights_nor_history(
+    smoke: SmokeData, smoke_runs: dict[str, Run], tmp_path: Path
+) -> None:
+    run = smoke_runs["fixed_fan_in_set_aux"]
+    other = tmp_path / "sample"
+    shutil.copytree(smoke.sample, other)
+    truth = np.load(other / "test_indices.npy")
+    np.save(other / "test_indices.npy", np.zeros_like(truth))
+    assert truth.any()
+    assert train(run, tmp_path / "a", smoke, smoke.sample) == train(run, tmp_path / "b", smoke, other)
+
+
+def test_the_wheel_carries_the_embedded_data(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "--wheel-dir",
+        str(tmp_path),
+        str(ROOT),
+    ]
+    built = subprocess.run(command, capture_output=True, text=True)
+    if built.returncode:
+        pytest.fail(built.stderr[-2000:])
+    names = zipfile.ZipFile(next(tmp_path.glob("*.whl"))).namelist()
+    for folder, suffix in (("data/embedded", ".xz"), ("reporting", ".j2")):
+        ours = {f.name for f in (ROOT / "src/xmcbench" / folder).rglob(f"*{suffix}")}
+        assert ours and {n.rsplit("/", 1)[1] for n in names if n.endswith(suffix)} >= ours

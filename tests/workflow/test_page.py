@@ -1,0 +1,54 @@
+"""The page in a real browser: nothing is asked of a network, nothing is broken, nothing runs off a small screen."""
+
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .conftest import Workflow
+
+CHROMIUM = next(
+    (p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))), None
+)
+REQUIRED = os.environ.get("XMCBENCH_REQUIRE_BROWSER") == "1"
+MEASURE = """<script>addEventListener("load", () => {
+const root = document.documentElement, images = [...document.images];
+root.dataset.measured = JSON.stringify({
+  overflow: root.scrollWidth - root.clientWidth,
+  images: images.length,
+  broken: images.filter(i => i.naturalWidth === 0).length,
+  narrow: images.filter(i => i.getBoundingClientRect().width < 250).length,
+  requests: performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.startsWith("data:")),
+  rows: document.querySelectorAll("tbody tr").length,
+});});</script>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None and not REQUIRED, reason="needs Chromium (Debian: apt install chromium)")
+@pytest.mark.parametrize("width", [1280, 500])
+def test_the_page_in_chromium(width: int, original: Workflow, tmp_path: Path) -> None:
+    assert CHROMIUM, "XMCBENCH_REQUIRE_BROWSER=1, but there is no Chromium"
+    page = tmp_path / "page.html"
+    page.write_text((original.root / "results/report.html").read_text() + MEASURE)
+    options = (
+        "--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-sync"
+    )
+    command = [
+        *(
+            CHROMIUM,
+            *options.split(),
+            "--disable-component-update",
+            f"--user-data-dir={tmp_path / 'profile'}",
+        ),
+        *(f"--window-size={width},2000", "--dump-dom", page.as_uri()),
+    ]
+    dom = subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+    found = re.search(r'data-measured="([^"]*)"', dom)
+    assert found, "the page never finished loading"
+    measured = json.loads(html.unescape(found[1]))
+    assert measured.pop("rows") > 10
+    assert measured == {"overflow": 0, "images": 4, "broken": 0, "narrow": 0, "requests": []}

@@ -1,0 +1,103 @@
+"""What the workflow plans: golden job counts, and nothing more than a change calls for."""
+
+import pytest
+
+from .conftest import Workflow
+
+GOLDEN = {
+    "all": {
+        "all": 1,
+        "prepare": 1,
+        "sample": 1,
+        "tokenise": 1,
+        "group": 1,
+        "train": 8,
+        "reference": 2,
+        "score": 10,
+        "collect": 1,
+        "write_tables": 1,
+        "draw_figures": 1,
+        "write_report": 1,
+    },
+    "transformer_demo": {
+        "transformer_demo": 1,
+        "prepare": 1,
+        "sample": 1,
+        "tokenise": 2,
+        "group": 1,
+        "train": 9,
+        "reference": 2,
+        "score": 11,
+        "collect": 1,
+        "write_tables": 1,
+        "draw_figures": 1,
+        "write_other_report": 1,
+    },
+    "data_debian-deps-42k": {"data_debian-deps-42k": 1, "prepare": 1},
+}
+REPORTING = {"collect", "write_tables", "draw_figures", "write_report"}
+
+
+@pytest.mark.parametrize("target", sorted(GOLDEN))
+def test_golden_job_counts(target: str, fresh: Workflow) -> None:
+    assert fresh.planned(target) == GOLDEN[target]
+
+
+def test_no_target_means_all(fresh: Workflow) -> None:
+    assert fresh.planned() == GOLDEN["all"]
+
+
+def test_a_second_run_has_nothing_to_do(original: Workflow) -> None:
+    assert original.planned("all") == {}
+    assert "Nothing to be done" in original.run("all")
+
+
+def test_training_rules_take_every_core(fresh: Workflow) -> None:
+    text = fresh.run("--dry-run", "--printshellcmds", "all")
+    jobs = [job for job in text.split("\n\n") if "rule train:" in job or "rule reference:" in job]
+    assert len(jobs) == 10
+    assert all("threads: 2" in job for job in jobs)
+
+
+def test_a_comment_trains_nothing(built: Workflow) -> None:
+    for name in ("methods/one.yaml", "methods/_base.yaml", "budgets/tiny.yaml", "datasets/wordnet-33k.yaml"):
+        file = built.root / "config" / name
+        file.write_text("# a comment\n" + file.read_text())
+    assert built.planned("all") == {}
+
+
+def test_a_changed_value_trains_its_method_alone(built: Workflow) -> None:
+    file = built.root / "config/methods/two.yaml"
+    file.write_text(file.read_text() + "recipe:\n  output_optimizer: {learning_rate: 0.004}\n")
+    planned = built.planned("all")
+    assert planned == {"all": 1, "train": 1, "score": 1, **dict.fromkeys(REPORTING, 1)}
+
+
+def test_a_changed_label_collects_again_and_trains_nothing(built: Workflow) -> None:
+    file = built.root / "config/methods/two.yaml"
+    file.write_text(file.read_text().replace("label: Two", "label: Too"))
+    assert built.planned("all") == {"all": 1, **dict.fromkeys(REPORTING, 1)}
+
+
+def test_a_new_method_is_one_new_file_and_a_line_in_a_grid(built: Workflow) -> None:
+    built.write("methods/three.yaml", {"extends": "two", "recipe": {"training": {"loss": "bce"}}})
+    grid = built.root / "config/grids/tiny.yaml"
+    grid.write_text(grid.read_text().replace("  - two\n", "  - two\n  - three\n"))
+    assert built.planned("all") == {"all": 1, "train": 1, "score": 1, **dict.fromkeys(REPORTING, 1)}
+
+
+def test_figures_are_redrawn_without_training(built: Workflow) -> None:
+    for file in (built.root / "results/figures/run").iterdir():
+        file.unlink()
+    assert set(built.planned("figures")) == {"figures", "draw_figures"}
+    built.run("figures")
+    assert len(list((built.root / "results/figures/run").iterdir())) == 12
+
+
+def test_a_swept_axis_is_a_run_of_its_own(built: Workflow) -> None:
+    axes = {"fan_in": {"key": "output.fan_in", "values": [8, 16]}}
+    cell = {"budget": "tiny", "datasets": ["wordnet-33k"], "methods": ["one"], "axes": axes}
+    built.write("grids/sweep.yaml", {"cells": [cell]})
+    assert built.planned("--config", "grid=sweep", "--", "all")["train"] == 2
+    text = built.run("--dry-run", "--config", "grid=sweep", "--", "all")
+    assert "results/runs/tiny/wordnet-33k/one@fan_in=8/seed1" in text
