@@ -19,6 +19,10 @@ class DeviceError(XmcbenchError):
     """A device was asked for that this machine does not have."""
 
 
+class KernelError(XmcbenchError):
+    """A kernel was asked for by name that cannot run here."""
+
+
 class RunLockedError(XmcbenchError):
     """Another process trains in the same run folder."""
 

@@ -32,6 +32,11 @@ class Positives:
         key = torch.unique(self.row_P * groups + group_L[self.label_P])
         return Positives(self.documents, key // groups, key % groups)
 
+    def by_label(self) -> tuple[Tensor, Tensor]:
+        """Return (label_P, row_P) sorted by label, then document."""
+        order = torch.argsort(self.label_P * self.documents + self.row_P)
+        return self.label_P[order], self.row_P[order]
+
     def to(self, device: torch.device) -> "Positives":
         """Return the same positives on another device."""
         return Positives(self.documents, self.row_P.to(device), self.label_P.to(device))

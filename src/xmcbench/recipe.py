@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 #: Raise when the same recipe would compute other numbers: every run is then made anew.
-ALGORITHM_VERSION = 1
+ALGORITHM_VERSION = 2
 
 PositiveInt = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -82,6 +82,15 @@ class Output(Section):
     #: Initial weights are uniform in ± this value.
     initial_range: NonNegative = 0.02
     initial_bias: float = 0.0
+    #: `stream`: a block of labels at a time, weights updated in place, where the layer can; `materialise`: all scores
+    #: are formed and trained by autograd, the way of the paper's own memory figures.
+    scores: Literal["stream", "materialise"] = "stream"
+    #: bfloat16 is written back with stochastic rounding, a streaming layer's alone.
+    weight_dtype: Literal["float32", "bfloat16"] = "float32"
+    #: What computes a streaming layer: a name of `kernels.dispatch.BACKENDS`.
+    backend: Literal["auto", "cpu", "torch"] = "auto"
+    #: Labels a chunked layer scores at a time.
+    chunk: PositiveInt = 4096
     #: Keys of a layer that is not ours; its class checks them.
     options: dict[str, bool | int | float | str] = {}
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from xmcbench.plan import Run
+from xmcbench.training.reference import reference_run
 from xmcbench.training.run import train_run
 
 from ..conftest import ROOT, SmokeData
@@ -31,6 +32,17 @@ def test_other_test_labels_change_neither_weights_nor_history(
     np.save(other / "test_indices.npy", np.zeros_like(truth))
     assert truth.any()
     assert train(run, tmp_path / "a", smoke, smoke.sample) == train(run, tmp_path / "b", smoke, other)
+
+
+def test_linear_one_vs_rest_gives_the_same_bytes_each_time(
+    smoke: SmokeData, smoke_runs: dict[str, Run], tmp_path: Path
+) -> None:
+    recipe = smoke_runs["linear_ovr"].recipe
+    found = []
+    for name in ("a", "b"):
+        reference_run(recipe, tmp_path / name, smoke.sample, smoke.tokens, logging.getLogger("test"))
+        found.append((tmp_path / name / "topk.npz").read_bytes())
+    assert found[0] == found[1]
 
 
 def test_the_wheel_carries_the_embedded_data(tmp_path: Path) -> None:

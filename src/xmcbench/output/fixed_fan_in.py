@@ -1,54 +1,180 @@
 """True fixed fan-in: every label reads K inputs, stored as weight_LK and index_LK (paper §2.2).
 
-Memory, D ≤ 65,536: 4 + 2 bytes a connection at rest, against 4·D/K of a dense layer; in training with AdamW the
-gradient and two moments share the one index, so that it costs 2 bytes beside 16 (12.5 %).
+Memory, D ≤ 65,536: 4 + 2 bytes a connection at rest, against 4·D/K of a dense layer; in training with AdamW two moments
+share the one index, so that it costs 2 bytes beside 12. Nothing of size B×L and no gradient array exists.
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from xmcbench.output.layer import OutputLayer, required, uniform
+from xmcbench.errors import ConfigError, NonFiniteError
+from xmcbench.kernels import blocks, choose, operators
+from xmcbench.kernels.blocks import Loss
+from xmcbench.kernels.update import Update, update_of
+from xmcbench.output.layer import OutputLayer, StepResult, required, uniform
+from xmcbench.positives import Positives
 from xmcbench.recipe import Output
+from xmcbench.recipe import Topology as TopologyRecipe
+from xmcbench.seeds import derive
 from xmcbench.topology import RewireReport, Topology
 from xmcbench.topology.distinct import distinct_inputs
 
-#: Labels whose indices are widened to int32 at a time: torch has few operations on uint16.
+#: Labels that the torch backend takes at a time.
 BLOCK = 16_384
+#: The C++ kernel sums the feature gradient in as many partitions, each of ≥ 1024 labels.
+PARTITIONS = 16
 
 
 class FixedFanIn(OutputLayer):
     """z_l = b_l + Σ_j w_lj · x[index_lj], K distinct rising inputs a label."""
 
-    def __init__(self, features: int, labels: int, recipe: Output, generator: torch.Generator) -> None:
+    def __init__(
+        self,
+        features: int,
+        labels: int,
+        recipe: Output | None = None,
+        generator: torch.Generator | None = None,
+        **settings: Any,
+    ) -> None:
+        """features: D. labels: L. settings, in place of a recipe: keys of `xmcbench.recipe.Output`, fan_in foremost.
+
+        generator: source of the initial weights and indices (default: seed 0).
+        """
+        if recipe is None:
+            recipe = Output.model_validate({"kind": "fixed_fan_in", **settings})
+        generator = torch.Generator().manual_seed(0) if generator is None else generator
         super().__init__(features, labels, recipe, generator)
         self.fan_in = required(recipe.fan_in, "output.fan_in", recipe.kind)
+        if recipe.weight_dtype == "bfloat16" and recipe.scores == "materialise":
+            raise ConfigError(
+                "output.weight_dtype: bfloat16 needs the streaming step; allowed: scores: stream"
+            )
+        self.streams = recipe.scores == "stream"
+        self.backend = recipe.backend
         index_dtype = torch.uint16 if features <= 65_536 else torch.int32
         index_LK = distinct_inputs(labels, features, self.fan_in, generator)
-        self.weight_LK = uniform((labels, self.fan_in), recipe.initial_range, generator)
+        weight_LK = uniform((labels, self.fan_in), recipe.initial_range, generator)
+        self.weight_LK = nn.Parameter(weight_LK.detach().to(getattr(torch, recipe.weight_dtype)))
         self.index_LK: Tensor
         self.register_buffer("index_LK", index_LK.to(index_dtype))
         self.bias_L = nn.Parameter(torch.full((labels,), recipe.initial_bias))
 
     def forward(self, x_BD: Tensor) -> Tensor:
-        # Features are the table, a label's inputs a bag: row d of x_DB holds feature d of the whole batch.
-        x_DB = x_BD.t().contiguous()
-        blocks = [
-            nn.functional.embedding_bag(
-                self.index_LK[start : start + BLOCK].to(torch.int32),
-                x_DB,
-                mode="sum",
-                per_sample_weights=self.weight_LK[start : start + BLOCK],
+        z_LB: Tensor = operators.scores(x_BD.t(), self.weight_LK, self.index_LK, self.bias_L, self.backend)
+        return z_LB.t()
+
+    def train_step(
+        self,
+        x_BD: Tensor,
+        positives: Positives,
+        *,
+        loss: Loss,
+        optimizer: torch.optim.Optimizer,
+        scale: float = 1.0,
+    ) -> StepResult:
+        if not self.streams:
+            return super().train_step(x_BD, positives, loss=loss, optimizer=optimizer, scale=scale)
+        x_BD = x_BD.detach()
+        if not torch.isfinite(x_BD.sum()):
+            raise NonFiniteError("output layer: features x_BD are not finite; nothing was updated")
+        updates = update_of(optimizer, self.weight_LK), update_of(optimizer, self.bias_L)
+        with torch.no_grad():
+            if (
+                x_BD.dtype == torch.float32
+                and loss.name in operators.LOSSES
+                and choose(self.backend, self.weight_LK.device, self.weight_LK.dtype) == "cpu"
+            ):
+                return self._fused(x_BD, positives, loss.name, updates, scale)
+            return self._by_blocks(x_BD, positives, loss, updates, scale)
+
+    def _fused(
+        self, x_BD: Tensor, positives: Positives, loss: str, updates: tuple[Update, Update], scale: float
+    ) -> StepResult:
+        grad_x_DB, value, zeros, skipped, bad = operators.train_step(
+            x_BD.t(),
+            self.weight_LK,
+            self.index_LK,
+            self.bias_L,
+            *positives.by_label(),
+            *updates,
+            loss=loss,
+            scale=scale,
+            key=self._key(updates[0]),
+        )
+        if bad >= 0:
+            raise NonFiniteError(
+                f"output layer: the gradient of label {bad} is not finite; it was left as it was"
             )
-            for start in range(0, self.labels, BLOCK)
-        ]
-        z_LB = blocks[0] if len(blocks) == 1 else torch.cat(blocks)
-        return (z_LB + self.bias_L[:, None]).t()
+        return StepResult(value, grad_x_DB.t(), zeros / (len(x_BD) * self.labels), skipped / self.labels)
+
+    def _by_blocks(
+        self, x_BD: Tensor, positives: Positives, loss: Loss, updates: tuple[Update, Update], scale: float
+    ) -> StepResult:
+        x_DB = x_BD.t().contiguous()
+        grad_x_DB = torch.zeros_like(x_DB)
+        value, zeros = 0.0, 0
+        generator = torch.Generator(x_BD.device).manual_seed(self._key(updates[0]))
+        for first in range(0, self.labels, BLOCK):
+            rows = slice(first, min(first + BLOCK, self.labels))
+            block = (self.weight_LK[rows].to(x_DB.dtype), self.index_LK[rows], self.bias_L[rows])
+            z_LB = blocks.bag_scores(x_DB, *block)
+            term, gradient_BL = loss.value_and_gradient(
+                z_LB.t().contiguous(), blocks.block_positives(positives, rows.start, rows.stop)
+            )
+            value += float(term)
+            zeros += gradient_BL.numel() - int(torch.count_nonzero(gradient_BL))
+            grad_z_LB = gradient_BL.mul_(scale).t()
+            of_x, of_weight, of_bias = blocks.bag_backward(grad_z_LB, x_DB, *block[:2])
+            if not torch.isfinite(of_weight.sum() + of_bias.sum()):
+                raise NonFiniteError(
+                    f"output layer: a gradient of labels {rows.start} … {rows.stop - 1} is not finite; "
+                    "they were left as they were"
+                )
+            grad_x_DB += of_x
+            updates[0].apply(self.weight_LK, of_weight, rows, generator)
+            updates[1].apply(self.bias_L, of_bias, rows)
+        return StepResult(value, grad_x_DB.t(), zeros / (len(x_BD) * self.labels))
+
+    def _key(self, update: Update) -> int:
+        """Return the key of this step's stochastic rounding: a function of state that checkpoints hold."""
+        if self.weight_LK.dtype != torch.bfloat16:
+            return 0
+        count = update.step if update.rule == "adamw" else int(self.bias_L.detach().view(torch.int32).sum())
+        return derive(count, "stochastic rounding")
+
+    @torch.no_grad()
+    def top_k(self, x_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        x_DB = x_BD.t()
+        if (
+            x_BD.dtype == torch.float32
+            and choose(self.backend, self.weight_LK.device, self.weight_LK.dtype) == "cpu"
+        ):
+            score_Bk, label_Bk = operators.top_k(x_DB, self.weight_LK, self.index_LK, self.bias_L, k)
+            return score_Bk, label_Bk
+
+        def scores_of(first: int, last: int) -> Tensor:
+            rows = slice(first, last)
+            return blocks.bag_scores(
+                x_DB.contiguous(), self.weight_LK[rows], self.index_LK[rows], self.bias_L[rows]
+            ).t()
+
+        return blocks.top_k(scores_of, self.labels, k, BLOCK)
 
     @torch.no_grad()
     def rewire(
-        self, topology: Topology, step: int, optimizer: torch.optim.Optimizer | None = None
+        self,
+        topology: Topology | None = None,
+        step: int = 0,
+        optimizer: torch.optim.Optimizer | None = None,
     ) -> RewireReport:
-        """Prune and regrow within each label; new weights and their moments are zero, rows stay sorted."""
+        """Prune and regrow within each label; new weights and their moments are zero, rows stay sorted.
+
+        topology: what to drop and grow (default: SET with the recipe's defaults). step: of the run; equal steps draw alike.
+        """
+        if topology is None:
+            topology = Topology(TopologyRecipe(), total_steps=step + 1, seed=0)
         index_LK = self.index_LK.to(torch.int64)
         plan = topology.plan_rows(self.weight_LK, index_LK, self.features, step)
         carried: list[Tensor] = [self.weight_LK]
@@ -74,9 +200,15 @@ class FixedFanIn(OutputLayer):
 
     def memory(self, optimizer: torch.optim.Optimizer | None = None, batch: int = 0) -> dict[str, int]:
         kinds = super().memory(optimizer, batch)
-        if batch:
-            # One block's int32 indices, kept for the backward pass.
-            kinds["scratch"] = self.index_LK.numel() * 4
+        if self.streams:
+            del kinds["gradient"]
+            kinds.pop("scores", None)
+            if batch:
+                # Packed features and the partial sums of their gradient; nothing grows with L.
+                kinds["scratch"] = (PARTITIONS + 1) * self.features * batch * 4
+        elif batch:
+            # What autograd keeps for the backward pass: the features, transposed.
+            kinds["scratch"] = self.features * batch * 4
         return kinds
 
 

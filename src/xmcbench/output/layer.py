@@ -5,32 +5,31 @@ Shapes: B documents, D features read, L labels, K fan-in, k predictions a docume
 
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from xmcbench.errors import ConfigError, NonFiniteError, allowed
+from xmcbench.kernels import blocks
+from xmcbench.kernels.blocks import Loss
 from xmcbench.positives import Positives
 from xmcbench.recipe import Output, modules_of
 from xmcbench.topology import RewireReport, Topology
 
 
-class Loss(Protocol):
-    """A loss that is a sum over outputs, so that blocks of labels can be taken one after another."""
-
-    def value_and_gradient(self, z_BL: Tensor, positives: Positives) -> tuple[Tensor, Tensor]:
-        """Return the loss (summed over labels, divided by B) and its gradient by z_BL."""
-        ...
-
-
 @dataclass(frozen=True)
 class StepResult:
-    """What a training step gives back: loss value, gradient by the features, share of exactly zero score gradients."""
+    """What a training step gives back.
+
+    loss: unscaled. grad_x_BD: scaled. zero_share: of the B×L score gradients, those that are exactly zero.
+    skipped_share: of the labels, those whose backward work was left out because all of theirs were.
+    """
 
     loss: float
     grad_x_BD: Tensor
     zero_share: float
+    skipped_share: float = 0.0
 
 
 class OutputLayer(nn.Module):
@@ -95,22 +94,7 @@ class OutputLayer(nn.Module):
 
         If L < k, the surplus labels are −1 with score −inf.
         """
-        z_BL = self(x_BD)
-        width = min(k, self.labels)
-        # A stable sort of the few candidates makes ties independent of how topk walks through memory.
-        score_Bk, label_Bk = torch.topk(z_BL, width, dim=1, sorted=True)
-        tied = (z_BL >= score_Bk[:, -1:]).sum(dim=1) > width
-        for row in tied.nonzero().flatten().tolist():
-            order = torch.sort(z_BL[row], descending=True, stable=True).indices[:width]
-            label_Bk[row], score_Bk[row] = order, z_BL[row, order]
-        rank = torch.argsort(label_Bk, dim=1, stable=True)
-        score_Bk, label_Bk = score_Bk.gather(1, rank), label_Bk.gather(1, rank)
-        rank = torch.sort(score_Bk, dim=1, descending=True, stable=True).indices
-        score_Bk, label_Bk = score_Bk.gather(1, rank), label_Bk.gather(1, rank)
-        if width < k:
-            score_Bk = nn.functional.pad(score_Bk, (0, k - width), value=float("-inf"))
-            label_Bk = nn.functional.pad(label_Bk, (0, k - width), value=-1)
-        return score_Bk, label_Bk
+        return blocks.top_k(lambda first, last: self(x_BD)[:, first:last], self.labels, k, self.labels)
 
     def rewire(
         self, topology: Topology, step: int, optimizer: torch.optim.Optimizer | None = None

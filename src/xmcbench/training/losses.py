@@ -12,6 +12,8 @@ from xmcbench.positives import Positives
 class SquaredHinge:
     """ℓ = (1/B) Σ max(0, 1 − (2y−1)·z)² (paper §2.2): an easy negative, z ≤ −1, has exactly zero gradient."""
 
+    name = "squared_hinge"
+
     def value_and_gradient(self, z_BL: Tensor, positives: Positives) -> tuple[Tensor, Tensor]:
         """Return the loss and ∂ℓ/∂z_BL, as if all were negative, then corrected at the P positives."""
         margin_BL = (z_BL + 1).clamp_(min=0)
@@ -28,6 +30,8 @@ class SquaredHinge:
 
 class BinaryCrossEntropy:
     """ℓ = (1/B) [Σ softplus(z) − Σ_positives z]; the gradient is σ(z) − y (Renee's skip-loss form)."""
+
+    name = "bce"
 
     def value_and_gradient(self, z_BL: Tensor, positives: Positives) -> tuple[Tensor, Tensor]:
         """Return the loss and ∂ℓ/∂z_BL."""

@@ -6,9 +6,11 @@ Shapes: N documents, V vocabulary, L labels, k predictions a document.
 import json
 import logging
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -78,7 +80,6 @@ def linear_ovr(
 ) -> Reference:
     """Fit one squared-hinge linear classifier a label on TF-IDF of word pieces (LIBLINEAR; the DiSMEC recipe)."""
     from sklearn.feature_extraction.text import TfidfTransformer
-    from sklearn.svm import LinearSVC
 
     began = time.perf_counter()
     tfidf = TfidfTransformer(sublinear_tf=True)
@@ -96,23 +97,13 @@ def linear_ovr(
         ]
     ).tocsc()
 
-    def fit(label: int) -> tuple[np.ndarray, np.ndarray, float]:
-        """Return the non-zero weights of one label; a word that no training document has keeps weight zero."""
-        y_N = np.zeros(train_NV.shape[0], np.int8)
-        y_N[truth_NL.indices[truth_NL.indptr[label] : truth_NL.indptr[label + 1]]] = 1
-        if not y_N.any():
-            return np.zeros(0, np.int64), np.zeros(0, np.float32), -1.0
-        model = LinearSVC(C=recipe.regularisation, tol=recipe.tolerance, random_state=recipe.seed)
-        model.fit(train_NV, y_N)
-        weight_V = model.coef_[0].astype(np.float32)
-        kept = np.flatnonzero(np.abs(weight_V) > 0.01)  # DiSMEC's pruning threshold
-        return kept, weight_V[kept], float(model.intercept_[0])
-
-    # LIBLINEAR releases the interpreter lock, so threads run side by side on one copy of the data.
-    with ThreadPoolExecutor(recipe.threads) as pool:
-        fitted = list(
-            tqdm(pool.map(fit, range(store.labels)), total=store.labels, unit="label", mininterval=1.0)
-        )
+    # Processes, not threads: LIBLINEAR draws from one random state a process, and each label must find it as seeded.
+    # Forked ones share the data without a copy.
+    with ProcessPoolExecutor(
+        recipe.threads, get_context("fork"), initializer=_share, initargs=(train_NV, truth_NL, recipe)
+    ) as pool:
+        labels = pool.map(_fit, range(store.labels), chunksize=16)
+        fitted = list(tqdm(labels, total=store.labels, unit="label", mininterval=1.0))
     indptr = np.concatenate([[0], np.cumsum([len(kept) for kept, _, _ in fitted])])
     weight_LV = sp.csr_matrix(
         (np.concatenate([w for _, w, _ in fitted]), np.concatenate([k for k, _, _ in fitted]), indptr),
@@ -133,6 +124,29 @@ def linear_ovr(
     size = weight_LV.data.nbytes + weight_LV.indices.nbytes + weight_LV.indptr.nbytes + bias_L.nbytes
     parameters = weight_LV.nnz + store.labels
     return Reference(label_Nk, score_Nk, parameters, size, trained - began, time.perf_counter() - trained)
+
+
+_shared: dict[str, Any] = {}
+
+
+def _share(train_NV: sp.csr_matrix, truth_NL: sp.csc_matrix, recipe: ReferenceRecipe) -> None:
+    _shared.update(train_NV=train_NV, truth_NL=truth_NL, recipe=recipe)
+
+
+def _fit(label: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return the non-zero weights of one label; a word that no training document has keeps weight zero."""
+    from sklearn.svm import LinearSVC
+
+    train_NV, truth_NL, recipe = _shared["train_NV"], _shared["truth_NL"], _shared["recipe"]
+    y_N = np.zeros(train_NV.shape[0], np.int8)
+    y_N[truth_NL.indices[truth_NL.indptr[label] : truth_NL.indptr[label + 1]]] = 1
+    if not y_N.any():
+        return np.zeros(0, np.int64), np.zeros(0, np.float32), -1.0
+    model = LinearSVC(C=recipe.regularisation, tol=recipe.tolerance, random_state=recipe.seed)
+    model.fit(train_NV, y_N)
+    weight_V = model.coef_[0].astype(np.float32)
+    kept = np.flatnonzero(np.abs(weight_V) > 0.01)  # DiSMEC's pruning threshold
+    return kept, weight_V[kept], float(model.intercept_[0])
 
 
 RUNNERS = {"most_frequent": most_frequent, "linear_ovr": linear_ovr}

@@ -1,0 +1,72 @@
+// What the kernels are given and give back: plain pointers, no torch, no Python.
+//
+// Shapes: B documents (rows of x), D features, L labels, K fan-in, P positive pairs, k predictions a document.
+#pragma once
+
+#include <cstdint>
+
+namespace xmc {
+
+enum class Loss : int { squared_hinge = 0, bce = 1, given = 2 };
+enum class Rule : int { sgd = 0, momentum = 1, adamw = 2 };
+
+// A fixed fan-in layer. Label l reads inputs index[l*K .. l*K+K) with weights weight[l*K .. l*K+K).
+struct Layer {
+    void *weight;       // float32, or bfloat16 if bf16
+    const void *index;  // uint16, or int32 if wide
+    float *bias;        // L
+    bool bf16, wide;
+    int64_t labels, features, fan_in;
+};
+
+// Positive pairs, sorted by label, then document.
+struct Positives {
+    const int64_t *label, *row;
+    int64_t pairs;
+};
+
+// How weights move; moments are float32 and null where the rule has none.
+struct Update {
+    Rule rule;
+    float rate, momentum, beta1, beta2, epsilon, decay;
+    float correction1, correction2;  // 1 − β^step
+    uint64_t key;                    // of stochastic rounding: changes each step
+    float *first, *second, *bias_first, *bias_second;
+};
+
+struct Step {
+    Loss loss;
+    float scale;                // of this loss in the total
+    const float *label_weight;  // L, or null
+};
+
+struct StepResult {
+    double loss;       // summed over labels, divided by B, not scaled
+    int64_t zeros;     // (document, label) pairs whose score gradient is exactly zero
+    int64_t skipped;   // labels without any non-zero gradient: their backward work was left out
+    int64_t bad_label; // first label with a non-finite gradient (left as it was), or −1
+};
+
+// One set of functions an instruction set; `threads` never changes a bit of any result.
+struct Kernels {
+    const char *name;
+    // z_LB of labels [0, L) from x_DB (row stride `stride` floats).
+    void (*forward)(const Layer &, const float *x_DB, int64_t batch, float *z_LB, int threads);
+    // Gradients of forward: all three outputs are overwritten.
+    void (*backward)(const Layer &, const float *x_DB, const float *grad_z_LB, int64_t batch, float *grad_x_DB,
+                     float *grad_weight_LK, float *grad_bias_L, int threads);
+    // Score → loss gradient → grad_x, weights updated in place.
+    StepResult (*train_step)(const Layer &, const float *x_DB, int64_t batch, const Positives &, const Step &,
+                             const Update &, float *grad_x_DB, int threads);
+    // The k best labels of every document, best first, ties to the smaller label.
+    void (*top_k)(const Layer &, const float *x_DB, int64_t batch, int64_t k, float *score_Bk, int64_t *label_Bk,
+                  int threads);
+};
+
+#if defined(__x86_64__)
+const Kernels &kernels_avx512();
+const Kernels &kernels_avx2();
+#endif
+const Kernels &kernels_baseline();
+
+}  // namespace xmc

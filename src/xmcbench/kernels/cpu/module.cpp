@@ -1,0 +1,146 @@
+// Python's door to the CPU kernels: checks shapes and types, picks the instruction set, releases the interpreter lock.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "fan_in.hpp"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+using Any = nb::ndarray<nb::c_contig, nb::device::cpu>;
+using Float = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
+using Int = nb::ndarray<int64_t, nb::c_contig, nb::device::cpu>;
+
+const xmc::Kernels *chosen = nullptr;
+
+std::vector<const xmc::Kernels *> available() {
+    std::vector<const xmc::Kernels *> found;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+        __builtin_cpu_supports("avx512vl"))
+        found.push_back(&xmc::kernels_avx512());
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) found.push_back(&xmc::kernels_avx2());
+#endif
+    found.push_back(&xmc::kernels_baseline());
+    return found;
+}
+
+const xmc::Kernels &kernels() {
+    if (!chosen) chosen = available().front();
+    return *chosen;
+}
+
+void require(bool holds, const char *message) {
+    if (!holds) throw nb::value_error(message);
+}
+
+bool is_type(const Any &array, nb::dlpack::dtype_code code, int bits) {
+    return array.dtype().code == (uint8_t)code && array.dtype().bits == bits && array.dtype().lanes == 1;
+}
+
+xmc::Layer layer_of(const Any &weight_LK, const Any &index_LK, const Float &bias_L, int64_t features) {
+    require(weight_LK.ndim() == 2 && index_LK.ndim() == 2, "weight_LK and index_LK have two dimensions");
+    require(weight_LK.shape(0) == index_LK.shape(0) && weight_LK.shape(1) == index_LK.shape(1),
+            "weight_LK and index_LK have the same shape");
+    const bool bf16 = is_type(weight_LK, nb::dlpack::dtype_code::Bfloat, 16);
+    require(bf16 || is_type(weight_LK, nb::dlpack::dtype_code::Float, 32), "weight_LK is float32 or bfloat16");
+    const bool wide = is_type(index_LK, nb::dlpack::dtype_code::Int, 32);
+    require(wide || is_type(index_LK, nb::dlpack::dtype_code::UInt, 16), "index_LK is uint16 or int32");
+    require(bias_L.ndim() == 1 && bias_L.shape(0) == weight_LK.shape(0), "bias_L has L elements");
+    require(weight_LK.shape(1) > 0, "K is at least 1");
+    return {const_cast<void *>(weight_LK.data()), index_LK.data(), const_cast<float *>(bias_L.data()), bf16, wide,
+            (int64_t)weight_LK.shape(0), features, (int64_t)weight_LK.shape(1)};
+}
+
+float *moment(std::optional<Float> &array, size_t size, bool needed) {
+    require(array.has_value() == needed, "the moments are those of the optimiser");
+    require(!needed || array->size() == size, "a moment has the size of its parameter");
+    return needed ? array->data() : nullptr;
+}
+
+void forward(Any weight_LK, Any index_LK, Float bias_L, Float x_DB, Float z_LB, int threads) {
+    require(x_DB.ndim() == 2 && z_LB.ndim() == 2, "x_DB and z_LB have two dimensions");
+    const auto layer = layer_of(weight_LK, index_LK, bias_L, x_DB.shape(0));
+    require((int64_t)z_LB.shape(0) == layer.labels && z_LB.shape(1) == x_DB.shape(1), "z_LB is L × B");
+    nb::gil_scoped_release free;
+    kernels().forward(layer, x_DB.data(), x_DB.shape(1), z_LB.data(), threads);
+}
+
+void backward(Any weight_LK, Any index_LK, Float bias_L, Float x_DB, Float grad_z_LB, Float grad_x_DB,
+              Float grad_weight_LK, Float grad_bias_L, int threads) {
+    const auto layer = layer_of(weight_LK, index_LK, bias_L, x_DB.shape(0));
+    require(grad_z_LB.size() == layer.labels * x_DB.shape(1) && grad_x_DB.size() == x_DB.size() &&
+                grad_weight_LK.size() == weight_LK.size() && grad_bias_L.size() == bias_L.size(),
+            "a gradient has the size of what it is the gradient of");
+    nb::gil_scoped_release free;
+    kernels().backward(layer, x_DB.data(), grad_z_LB.data(), x_DB.shape(1), grad_x_DB.data(), grad_weight_LK.data(),
+                       grad_bias_L.data(), threads);
+}
+
+std::tuple<double, int64_t, int64_t, int64_t> train_step(
+    Any weight_LK, Any index_LK, Float bias_L, Float x_DB, Int label_P, Int row_P, Float grad_x_DB,
+    std::optional<Float> label_weight_L, int loss, float scale, int rule, float rate, float decay, float momentum,
+    float beta1, float beta2, float epsilon, float correction1, float correction2, uint64_t key,
+    std::optional<Float> first_LK, std::optional<Float> second_LK, std::optional<Float> first_L,
+    std::optional<Float> second_L, int threads) {
+    const auto layer = layer_of(weight_LK, index_LK, bias_L, x_DB.shape(0));
+    require(loss == 0 || loss == 1, "loss is 0 (squared hinge) or 1 (BCE)");
+    require(rule >= 0 && rule <= 2, "rule is 0 (SGD), 1 (momentum) or 2 (AdamW)");
+    require(x_DB.ndim() == 2 && x_DB.shape(1) > 0 && grad_x_DB.size() == x_DB.size(), "grad_x_DB is D × B");
+    require(label_P.size() == row_P.size(), "label_P and row_P have P elements");
+    require(!label_weight_L || label_weight_L->size() == bias_L.size(), "label_weight_L has L elements");
+    const size_t size = weight_LK.size(), labels = bias_L.size();
+    const xmc::Update update{(xmc::Rule)rule, rate, momentum, beta1, beta2, epsilon, decay, correction1, correction2, key,
+                             moment(first_LK, size, rule >= 1), moment(second_LK, size, rule == 2),
+                             moment(first_L, labels, rule >= 1), moment(second_L, labels, rule == 2)};
+    const xmc::Step step{(xmc::Loss)loss, scale, label_weight_L ? label_weight_L->data() : nullptr};
+    const xmc::Positives positives{label_P.data(), row_P.data(), (int64_t)label_P.size()};
+    nb::gil_scoped_release free;
+    const auto r = kernels().train_step(layer, x_DB.data(), x_DB.shape(1), positives, step, update, grad_x_DB.data(),
+                                        threads);
+    return {r.loss, r.zeros, r.skipped, r.bad_label};
+}
+
+void top_k(Any weight_LK, Any index_LK, Float bias_L, Float x_DB, Float score_Bk, Int label_Bk, int threads) {
+    const auto layer = layer_of(weight_LK, index_LK, bias_L, x_DB.shape(0));
+    require(score_Bk.ndim() == 2 && score_Bk.shape(0) == x_DB.shape(1) && label_Bk.size() == score_Bk.size() &&
+                score_Bk.shape(1) > 0,
+            "score_Bk and label_Bk are B × k");
+    nb::gil_scoped_release free;
+    kernels().top_k(layer, x_DB.data(), x_DB.shape(1), score_Bk.shape(1), score_Bk.data(), label_Bk.data(), threads);
+}
+
+}  // namespace
+
+NB_MODULE(_cpu, m) {
+    m.doc() = "Fixed fan-in kernels for CPUs.";
+    m.def("instruction_sets", [] {
+        std::vector<std::string> names;
+        for (auto *k : available()) names.push_back(k->name);
+        return names;
+    }, "Names this machine can run, best first.");
+    m.def("instruction_set", [] { return std::string(kernels().name); }, "The one in use.");
+    m.def("use_instruction_set", [](const std::string &name) {
+        for (auto *k : available())
+            if (name == k->name) {
+                chosen = k;
+                return;
+            }
+        throw nb::value_error("this machine does not have that instruction set");
+    }, "name"_a, "Choose one by name (for tests and benchmarks).");
+    m.def("forward", &forward);
+    m.def("backward", &backward);
+    m.def("train_step", &train_step);
+    m.def("top_k", &top_k);
+}

@@ -1,0 +1,134 @@
+// Vectors of XMC_WIDTH floats in the compiler's own notation: one source, compiled once for each instruction set.
+// Everything is in an unnamed namespace, so that no function built for AVX-512 can be picked for another machine.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+namespace {
+
+constexpr int W = XMC_WIDTH;
+using vec = float __attribute__((vector_size(W * 4)));
+using veci = int32_t __attribute__((vector_size(W * 4)));
+using vec_anywhere = float __attribute__((vector_size(W * 4), aligned(4), may_alias));
+
+inline __attribute__((always_inline)) vec load(const float *p) { return *reinterpret_cast<const vec_anywhere *>(p); }
+inline __attribute__((always_inline)) void store(float *p, vec v) { *reinterpret_cast<vec_anywhere *>(p) = v; }
+inline __attribute__((always_inline)) vec all(float s) { return s - vec{}; }
+inline __attribute__((always_inline)) veci bits(vec v) { return (veci)v; }
+inline __attribute__((always_inline)) vec where(veci mask, vec yes, vec no) { return (vec)((mask & bits(yes)) | (~mask & bits(no))); }
+
+// Every lane gets the sum of all, halves first: the order is fixed.
+template <class V>
+inline __attribute__((always_inline)) V fold(V v) {
+#if XMC_WIDTH == 16
+    v += __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7);
+    v += __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11);
+    v += __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13);
+    v += __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14);
+#elif XMC_WIDTH == 8
+    v += __builtin_shufflevector(v, v, 4, 5, 6, 7, 0, 1, 2, 3);
+    v += __builtin_shufflevector(v, v, 2, 3, 0, 1, 6, 7, 4, 5);
+    v += __builtin_shufflevector(v, v, 1, 0, 3, 2, 5, 4, 7, 6);
+#else
+    v += __builtin_shufflevector(v, v, 2, 3, 0, 1);
+    v += __builtin_shufflevector(v, v, 1, 0, 3, 2);
+#endif
+    return v;
+}
+inline __attribute__((always_inline)) float sum(vec v) { return fold(v)[0]; }
+inline __attribute__((always_inline)) int32_t sum(veci v) { return fold(v)[0]; }
+
+// Sums of W vectors as one vector, in order: neighbours are added pairwise, log2(W) times.
+inline __attribute__((always_inline)) vec sums(const vec *a) {
+#if XMC_WIDTH == 8
+    vec c[4];
+    for (int i = 0; i < 4; i++)
+        c[i] = __builtin_shufflevector(a[2 * i], a[2 * i + 1], 0, 2, 8, 10, 4, 6, 12, 14) +
+               __builtin_shufflevector(a[2 * i], a[2 * i + 1], 1, 3, 9, 11, 5, 7, 13, 15);
+    vec d[2];
+    for (int i = 0; i < 2; i++)
+        d[i] = __builtin_shufflevector(c[2 * i], c[2 * i + 1], 0, 2, 8, 10, 4, 6, 12, 14) +
+               __builtin_shufflevector(c[2 * i], c[2 * i + 1], 1, 3, 9, 11, 5, 7, 13, 15);
+    return __builtin_shufflevector(d[0], d[1], 0, 1, 2, 3, 8, 9, 10, 11) +
+           __builtin_shufflevector(d[0], d[1], 4, 5, 6, 7, 12, 13, 14, 15);
+#elif XMC_WIDTH == 16
+    vec c[16];
+    for (int i = 0; i < 16; i++) c[i] = a[i];
+    for (int n = 8; n >= 1; n /= 2)
+        for (int i = 0; i < n; i++)
+            c[i] = __builtin_shufflevector(c[2 * i], c[2 * i + 1], 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26,
+                                           28, 30) +
+                   __builtin_shufflevector(c[2 * i], c[2 * i + 1], 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27,
+                                           29, 31);
+    return c[0];
+#else
+    vec r;
+    for (int i = 0; i < W; i++) r[i] = sum(a[i]);
+    return r;
+#endif
+}
+
+// e^x for x ≤ 0 (Cephes' polynomial, 2 ulp); below −87 it is e^−87, a NaN stays.
+inline __attribute__((always_inline)) vec exp_negative(vec x) {
+    const vec low = all(-87.0f);
+    const vec y = where(x < low, low, x);
+    const vec shifted = y * 1.44269504088896341f + 12582912.0f;  // 1.5·2²³: rounds to the nearest integer
+    const vec n = shifted - 12582912.0f;
+    const vec r = y - n * 0.693359375f + n * 2.12194440e-4f;
+    vec p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    const vec scaled = (vec)(bits(p) + (bits(shifted) << 23));
+    return where(x == x, scaled, x);
+}
+
+// Σ log(d) over many d ≥ 1, lane by lane, as product and exponent: one multiplication each, one logarithm at the end.
+struct LogSum {
+    vec product = all(1.0f);
+    veci exponent = {};
+
+    void times(vec d) { product *= d; }
+    // To be called before 2¹²⁷ can be reached.
+    void renormalise() {
+        exponent += (bits(product) >> 23) - 127;
+        product = (vec)((bits(product) & 0x7fffff) | (127 << 23));
+    }
+};
+
+inline __attribute__((always_inline)) float from_bf16(uint16_t b) {
+    const uint32_t u = (uint32_t)b << 16;
+    float f;
+    std::memcpy(&f, &u, 4);
+    return f;
+}
+
+// One key for a label at a step (splitmix64's finaliser).
+inline __attribute__((always_inline)) uint32_t mixed(uint64_t key, int64_t label) {
+    uint64_t h = key + (uint64_t)label * 0x9E3779B97F4A7C15ull;
+    h = (h ^ (h >> 30)) * 0xBF58476D1CE4E5B9ull;
+    h = (h ^ (h >> 27)) * 0x94D049BB133111EBull;
+    return (uint32_t)((h ^ (h >> 31)) >> 16);
+}
+
+// 16 random bits of (key, label, slot): the same whatever thread asks, and in whatever order.
+inline __attribute__((always_inline)) uint32_t random16(uint32_t key, uint32_t slot) {
+    uint32_t x = key ^ (slot * 0x9E3779B1u);
+    x ^= x >> 16;
+    x *= 0x7feb352du;
+    x ^= x >> 15;
+    x *= 0x846ca68bu;
+    return x >> 16;
+}
+
+// Stochastic rounding: up with the probability that makes the mean right.
+inline __attribute__((always_inline)) uint16_t to_bf16(float f, uint32_t random) {
+    uint32_t u;
+    std::memcpy(&u, &f, 4);
+    return (uint16_t)((u + random) >> 16);
+}
+
+}  // namespace

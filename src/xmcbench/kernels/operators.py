@@ -1,0 +1,216 @@
+"""The kernels as torch operators: `forward` with autograd and fake kernels, `train_step` in place without.
+
+Shapes: B documents, D features, L labels, K fan-in, P positive pairs, k predictions a document. Features come transposed
+(x_DB: one row a feature, documents side by side), since a label reads whole rows of them.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from xmcbench.kernels.blocks import bag_backward, bag_scores
+from xmcbench.kernels.dispatch import choose, native
+from xmcbench.kernels.update import RULES, Update
+
+LOSSES = ("squared_hinge", "bce")
+
+
+@torch.library.custom_op("xmcbench::fixed_fan_in_scores", mutates_args=())
+def scores(x_DB: Tensor, weight_LK: Tensor, index_LK: Tensor, bias_L: Tensor, backend: str) -> Tensor:
+    """Return z_LB = b_l + Σ_j w_lj · x[i_lj]; backend: a name of `dispatch.BACKENDS`."""
+    if _uses_cpu(backend, x_DB, weight_LK):
+        z_LB = x_DB.new_empty(weight_LK.shape[0], x_DB.shape[1])
+        _module().forward(
+            weight_LK.contiguous(), index_LK, bias_L, x_DB.contiguous(), z_LB, torch.get_num_threads()
+        )
+        return z_LB
+    return bag_scores(x_DB.contiguous(), weight_LK, index_LK, bias_L)
+
+
+@scores.register_fake
+def _(x_DB: Tensor, weight_LK: Tensor, index_LK: Tensor, bias_L: Tensor, backend: str) -> Tensor:
+    return x_DB.new_empty(weight_LK.shape[0], x_DB.shape[1])
+
+
+@torch.library.custom_op("xmcbench::fixed_fan_in_scores_backward", mutates_args=())
+def scores_backward(
+    grad_z_LB: Tensor, x_DB: Tensor, weight_LK: Tensor, index_LK: Tensor, bias_L: Tensor, backend: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the gradients by x_DB, weight_LK and bias_L."""
+    if _uses_cpu(backend, x_DB, weight_LK):
+        grad_x_DB = torch.empty_like(x_DB, memory_format=torch.contiguous_format)
+        grad_weight_LK = torch.empty(weight_LK.shape, dtype=torch.float32)
+        grad_bias_L = torch.empty_like(bias_L)
+        _module().backward(
+            weight_LK.contiguous(),
+            index_LK,
+            bias_L,
+            x_DB.contiguous(),
+            grad_z_LB.contiguous(),
+            grad_x_DB,
+            grad_weight_LK,
+            grad_bias_L,
+            torch.get_num_threads(),
+        )
+        return grad_x_DB, grad_weight_LK.to(weight_LK.dtype), grad_bias_L
+    return bag_backward(grad_z_LB, x_DB, weight_LK, index_LK)
+
+
+@scores_backward.register_fake
+def _(
+    grad_z_LB: Tensor, x_DB: Tensor, weight_LK: Tensor, index_LK: Tensor, bias_L: Tensor, backend: str
+) -> tuple[Tensor, Tensor, Tensor]:
+    contiguous = torch.contiguous_format
+    return (
+        torch.empty_like(x_DB, memory_format=contiguous),
+        torch.empty_like(weight_LK, memory_format=contiguous),
+        torch.empty_like(bias_L),
+    )
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    *tensors, ctx.backend = inputs
+    ctx.save_for_backward(*tensors)
+
+
+def _differentiate(ctx: Any, grad_z_LB: Tensor) -> tuple[Any, ...]:
+    x_DB, weight_LK, index_LK, bias_L = ctx.saved_tensors
+    grads = scores_backward(grad_z_LB, x_DB, weight_LK, index_LK, bias_L, ctx.backend)
+    return grads[0], grads[1], None, grads[2], None
+
+
+scores.register_autograd(_differentiate, setup_context=_save)
+for _device in ("cpu", "cuda"):
+    scores.register_autocast(_device, torch.float32)
+
+
+@torch.library.custom_op(
+    "xmcbench::fixed_fan_in_train_step",
+    mutates_args=("weight_LK", "bias_L", "first_LK", "second_LK", "first_L", "second_L"),
+    device_types="cpu",
+)
+def _train_step(
+    x_DB: Tensor,
+    weight_LK: Tensor,
+    index_LK: Tensor,
+    bias_L: Tensor,
+    first_LK: Tensor | None,
+    second_LK: Tensor | None,
+    first_L: Tensor | None,
+    second_L: Tensor | None,
+    label_P: Tensor,
+    row_P: Tensor,
+    label_weight_L: Tensor | None,
+    loss: int,
+    scale: float,
+    rule: int,
+    numbers: list[float],
+    key: int,
+) -> tuple[Tensor, Tensor]:
+    grad_x_DB = torch.empty_like(x_DB)
+    rate, decay, momentum, beta1, beta2, epsilon, correction1, correction2 = numbers
+    found = _module().train_step(
+        weight_LK,
+        index_LK,
+        bias_L,
+        x_DB,
+        label_P,
+        row_P,
+        grad_x_DB,
+        label_weight_L,
+        loss,
+        scale,
+        rule,
+        rate,
+        decay,
+        momentum,
+        beta1,
+        beta2,
+        epsilon,
+        correction1,
+        correction2,
+        key,
+        first_LK,
+        second_LK,
+        first_L,
+        second_L,
+        torch.get_num_threads(),
+    )
+    return grad_x_DB, torch.tensor(found, dtype=torch.float64)
+
+
+@_train_step.register_fake
+def _(x_DB: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(x_DB), x_DB.new_empty(4, dtype=torch.float64)
+
+
+def train_step(
+    x_DB: Tensor,
+    weight_LK: Tensor,
+    index_LK: Tensor,
+    bias_L: Tensor,
+    label_P: Tensor,
+    row_P: Tensor,
+    weight_update: Update,
+    bias_update: Update,
+    *,
+    loss: str,
+    scale: float = 1.0,
+    label_weight_L: Tensor | None = None,
+    key: int = 0,
+) -> tuple[Tensor, float, int, int, int]:
+    """Take the fused step on the CPU: weights, bias and moments move in place, no B×L array exists.
+
+    label_P, row_P: positive pairs sorted by label, then row; a pair given twice counts once. key: of the stochastic
+    rounding of bfloat16 weights; another one each step. Sums, and so all bits, are those of any other thread count.
+    Returns (grad_x_DB scaled, loss unscaled, exactly zero score gradients, labels skipped because all of theirs were,
+    first label with a non-finite gradient or −1; such labels keep their weights).
+    """
+    numbers = [weight_update.rate, weight_update.decay, weight_update.momentum, weight_update.beta1]
+    numbers += [weight_update.beta2, weight_update.epsilon, *weight_update.corrections]
+    moments = [weight_update.first, weight_update.second, bias_update.first, bias_update.second]
+    grad_x_DB, found = _train_step(
+        x_DB.contiguous(),
+        weight_LK,
+        index_LK,
+        bias_L,
+        *moments,
+        label_P,
+        row_P,
+        label_weight_L,
+        LOSSES.index(loss),
+        scale,
+        RULES.index(weight_update.rule),
+        numbers,
+        key & (2**63 - 1),
+    )
+    value, zeros, skipped, bad = found.tolist()
+    return grad_x_DB, value, int(zeros), int(skipped), int(bad)
+
+
+@torch.library.custom_op("xmcbench::fixed_fan_in_top_k", mutates_args=(), device_types="cpu")
+def top_k(x_DB: Tensor, weight_LK: Tensor, index_LK: Tensor, bias_L: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Return the k best scores of each document and their labels, streaming: B·k numbers a partition of labels."""
+    score_Bk = x_DB.new_empty(x_DB.shape[1], k)
+    label_Bk = torch.empty(x_DB.shape[1], k, dtype=torch.int64)
+    _module().top_k(
+        weight_LK, index_LK, bias_L, x_DB.contiguous(), score_Bk, label_Bk, torch.get_num_threads()
+    )
+    return score_Bk, label_Bk
+
+
+@top_k.register_fake
+def _(x_DB: Tensor, weight_LK: Tensor, index_LK: Tensor, bias_L: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    shape = (x_DB.shape[1], k)
+    return x_DB.new_empty(shape), x_DB.new_empty(shape, dtype=torch.int64)
+
+
+def _uses_cpu(backend: str, x_DB: Tensor, weight_LK: Tensor) -> bool:
+    return x_DB.dtype == torch.float32 and choose(backend, weight_LK.device, weight_LK.dtype) == "cpu"
+
+
+def _module() -> Any:
+    module = native()
+    assert module is not None
+    return module

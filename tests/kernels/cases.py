@@ -1,0 +1,79 @@
+"""Layers and batches of odd shapes, drawn by hypothesis or given by hand."""
+
+from dataclasses import dataclass
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from xmcbench.kernels.update import Update
+from xmcbench.topology.distinct import distinct_inputs
+
+
+@dataclass(frozen=True)
+class Case:
+    """One fixed fan-in layer with a batch. y_BL: 0/1 targets."""
+
+    x_BD: Tensor
+    weight_LK: Tensor
+    index_LK: Tensor
+    bias_L: Tensor
+    y_BL: Tensor
+
+    @property
+    def pairs(self) -> tuple[Tensor, Tensor]:
+        """(label_P, row_P) sorted by label, then document."""
+        label_P, row_P = self.y_BL.t().nonzero().unbind(1)
+        return label_P.contiguous(), row_P.contiguous()
+
+    def update(self, rule: str, parameter: Tensor, decay: float, seed: int = 0) -> Update:
+        """An update in the middle of training: moments are not zero."""
+        generator = torch.Generator().manual_seed(seed)
+
+        def moment() -> Tensor:
+            return torch.rand(parameter.shape, generator=generator)
+
+        return Update(
+            rule,
+            rate=0.05,
+            decay=decay,
+            momentum=0.9 if rule == "momentum" else 0.0,
+            step=3,
+            first=None if rule == "sgd" else moment(),
+            second=moment() if rule == "adamw" else None,
+        )
+
+
+def make(
+    documents: int,
+    features: int,
+    labels: int,
+    fan_in: int,
+    seed: int = 0,
+    positive_share: float = 0.1,
+    weight_dtype: torch.dtype = torch.float32,
+    index_dtype: torch.dtype = torch.uint16,
+) -> Case:
+    generator = torch.Generator().manual_seed(seed)
+    return Case(
+        torch.randn(documents, features, generator=generator),
+        (torch.randn(labels, fan_in, generator=generator) * 0.5).to(weight_dtype),
+        distinct_inputs(labels, features, fan_in, generator).to(index_dtype),
+        torch.randn(labels, generator=generator) * 0.3,
+        torch.rand(documents, labels, generator=generator) < positive_share,
+    )
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    features = draw(st.integers(1, 70))
+    return make(
+        documents=draw(st.integers(1, 140)),
+        features=features,
+        labels=draw(st.one_of(st.integers(1, 40), st.integers(1020, 2100))),
+        fan_in=draw(st.integers(1, features)),
+        seed=draw(st.integers(0, 1000)),
+        positive_share=draw(st.sampled_from([0.0, 0.02, 0.5])),
+        weight_dtype=draw(st.sampled_from([torch.float32, torch.bfloat16])),
+        index_dtype=draw(st.sampled_from([torch.uint16, torch.int32])),
+    )

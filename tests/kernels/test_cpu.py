@@ -1,0 +1,233 @@
+"""The C++ kernels against the truth, on odd shapes, for every instruction set of this machine."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xmcbench.kernels import native, operators, reference
+
+from .cases import Case, cases, make
+
+MODULE = native()
+if MODULE is None:
+    pytest.skip("the package was built without its CPU kernels", allow_module_level=True)
+SETS = MODULE.instruction_sets()
+
+
+@pytest.fixture(params=SETS)
+def instruction_set(request: pytest.FixtureRequest) -> Iterator[str]:
+    MODULE.use_instruction_set(request.param)
+    yield request.param
+    MODULE.use_instruction_set(SETS[0])
+
+
+def fused(
+    case: Case,
+    loss: str,
+    rule: str,
+    *,
+    decay: float = 0.1,
+    threads: int = 2,
+    scale: float = 0.7,
+    key: int = 5,
+    label_weight: torch.Tensor | None = None,
+    pairs: tuple[torch.Tensor, torch.Tensor] | None = None,
+) -> dict[str, object]:
+    torch.set_num_threads(threads)
+    weight, bias = case.weight_LK.clone(), case.bias_L.clone()
+    updates = case.update(rule, weight, decay), case.update(rule, bias, 0.0, seed=1)
+    grad_x_DB, value, zeros, skipped, bad = operators.train_step(
+        case.x_BD.t(),
+        weight,
+        case.index_LK,
+        bias,
+        *(pairs or case.pairs),
+        *updates,
+        loss=loss,
+        scale=scale,
+        label_weight_L=label_weight,
+        key=key,
+    )
+    torch.set_num_threads(2)
+    found = {"grad_x": grad_x_DB.t(), "weight": weight, "bias": bias, "loss": value, "zeros": zeros}
+    found |= {"skipped": skipped, "bad": bad}
+    for name, update in zip(("weight", "bias"), updates, strict=True):
+        found |= {f"{name}.first": update.first, f"{name}.second": update.second}
+    return found
+
+
+def truth(
+    case: Case, loss: str, rule: str, decay: float = 0.1, label_weight: torch.Tensor | None = None
+) -> dict[str, object]:
+    weight, bias = case.weight_LK.float().clone(), case.bias_L.clone()
+    updates = case.update(rule, weight, decay), case.update(rule, bias, 0.0, seed=1)
+    step = reference.train_step(
+        case.x_BD, weight, case.index_LK, bias, case.y_BL.float(), loss, *updates, 0.7, label_weight
+    )
+    found = {"grad_x": step["grad_x_BD"], "weight": weight, "bias": bias, "loss": step["loss"]}
+    found |= {"zeros": round(step["zero_share"] * case.y_BL.numel())}
+    for name, update in zip(("weight", "bias"), updates, strict=True):
+        found |= {f"{name}.first": update.first, f"{name}.second": update.second}
+    return found
+
+
+def assert_same(ours: dict[str, object], theirs: dict[str, object], case: Case) -> None:
+    for name, expected in theirs.items():
+        found = ours[name]
+        if isinstance(expected, torch.Tensor):
+            assert isinstance(found, torch.Tensor)
+            narrow = name == "weight" and case.weight_LK.dtype == torch.bfloat16
+            tolerance = {"rtol": 2**-7, "atol": 1e-4} if narrow else {"rtol": 1e-4, "atol": 2e-5}
+            torch.testing.assert_close(
+                found.float(), expected, **tolerance, msg=lambda m, n=name: f"{n}: {m}"
+            )
+        elif name == "zeros":
+            # A score on the hinge's very edge may fall to either side.
+            assert abs(found - expected) <= 1 + case.y_BL.numel() // 1000
+        elif expected is not None:
+            assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["sgd", "momentum", "adamw"])
+@pytest.mark.parametrize("loss", operators.LOSSES)
+@settings(max_examples=25, deadline=None)
+@given(case=cases(), data=st.data())
+def test_the_fused_step_is_the_truth(loss: str, rule: str, case: Case, data: st.DataObject) -> None:
+    label_weight = torch.linspace(0.5, 2.0, len(case.bias_L)) if data.draw(st.booleans()) else None
+    for name in SETS:
+        MODULE.use_instruction_set(name)
+        ours = fused(case, loss, rule, label_weight=label_weight)
+        assert_same(ours, truth(case, loss, rule, label_weight=label_weight), case)
+        assert ours["bad"] == -1
+    MODULE.use_instruction_set(SETS[0])
+
+
+@settings(max_examples=40, deadline=None)
+@given(case=cases())
+def test_forward_and_backward_are_the_truth(case: Case) -> None:
+    x, w, b = (t.float().clone().requires_grad_(True) for t in (case.x_BD, case.weight_LK, case.bias_L))
+    expected = reference.scores(x, w, case.index_LK, b)
+    weights = torch.linspace(-1, 1, expected.numel()).view_as(expected)
+    grads = torch.autograd.grad((expected * weights).sum(), (x, w, b))
+    for name in SETS:
+        MODULE.use_instruction_set(name)
+        z_LB = operators.scores(case.x_BD.t(), case.weight_LK, case.index_LK, case.bias_L, "cpu")
+        torch.testing.assert_close(z_LB.t(), expected, rtol=1e-4, atol=2e-5)
+        ours = operators.scores_backward(
+            weights.t(), case.x_BD.t(), case.weight_LK, case.index_LK, case.bias_L, "cpu"
+        )
+        torch.testing.assert_close(ours[0].t(), grads[0], rtol=1e-4, atol=1e-4)
+        loose = (
+            {"rtol": 2**-7, "atol": 1e-2}
+            if case.weight_LK.dtype == torch.bfloat16
+            else {"rtol": 1e-4, "atol": 1e-4}
+        )
+        torch.testing.assert_close(ours[1].float(), grads[1], **loose)
+        torch.testing.assert_close(ours[2], grads[2], rtol=1e-4, atol=1e-4)
+    MODULE.use_instruction_set(SETS[0])
+
+
+@pytest.mark.parametrize("weight_dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("loss", operators.LOSSES)
+def test_the_same_bits_for_any_number_of_threads(
+    loss: str, weight_dtype: torch.dtype, instruction_set: str
+) -> None:
+    case = make(130, 50, 5000, 9, weight_dtype=weight_dtype, positive_share=0.01)
+    one = fused(case, loss, "adamw", threads=1)
+    for threads in (2, 8, 2):
+        other = fused(case, loss, "adamw", threads=threads)
+        for name, value in one.items():
+            same = (
+                torch.equal(value, other[name]) if isinstance(value, torch.Tensor) else value == other[name]
+            )
+            assert same, (name, threads)
+
+
+def test_bfloat16_rounding_follows_the_key_alone_and_is_right_on_average(instruction_set: str) -> None:
+    case = make(16, 20, 4000, 5, weight_dtype=torch.bfloat16)
+    ends = [fused(case, "bce", "sgd", key=key)["weight"].float() for key in (1, 1, 2)]
+    assert torch.equal(ends[0], ends[1]) and not torch.equal(ends[0], ends[2])
+    exact = truth(case, "bce", "sgd")["weight"]
+    mean = sum(fused(case, "bce", "sgd", key=key)["weight"].float() for key in range(64)) / 64
+    # One bfloat16 step is 2⁻⁸ of the value; the mean of 64 roundings has an eighth of its spread.
+    error = ((mean - exact) / exact.abs().clamp(min=1e-3)).mean()
+    assert abs(float(error)) < 2**-8 / 8 / 10
+
+
+def test_easy_negatives_are_skipped_but_decay_and_moments_go_on(instruction_set: str) -> None:
+    case = make(20, 30, 64, 4, positive_share=0.0)
+    case = Case(case.x_BD, case.weight_LK * 0.01, case.index_LK, torch.full((64,), -3.0), case.y_BL)
+    for rule in ("sgd", "momentum", "adamw"):
+        ours = fused(case, "squared_hinge", rule)
+        assert ours["skipped"] == 64 and ours["zeros"] == 20 * 64 and ours["loss"] == 0
+        assert not ours["grad_x"].any()
+        assert_same(ours, truth(case, "squared_hinge", rule), case)
+        assert not torch.equal(ours["weight"], case.weight_LK)
+
+
+def test_a_pair_given_twice_counts_once(instruction_set: str) -> None:
+    case = make(40, 12, 30, 4, positive_share=0.2)
+    label_P, row_P = case.pairs
+    twice = label_P.repeat_interleave(2), row_P.repeat_interleave(2)
+    for loss in operators.LOSSES:
+        once, doubled = fused(case, loss, "sgd"), fused(case, loss, "sgd", pairs=twice)
+        assert once["loss"] == doubled["loss"] and torch.equal(once["weight"], doubled["weight"])
+
+
+def test_extreme_scores_have_finite_loss_and_right_gradient(instruction_set: str) -> None:
+    bias = torch.tensor([-300.0, -80.0, -20.0, 0.0, 20.0, 80.0, 300.0])
+    base = make(9, 5, 7, 2)
+    case = Case(base.x_BD, torch.zeros(7, 2), base.index_LK, bias, base.y_BL)
+    expected = truth(case, "bce", "sgd")
+    del expected["zeros"]  # a sigmoid of −300 is zero in torch and 1e-38 here
+    assert_same(fused(case, "bce", "sgd"), expected, case)
+
+
+def test_a_label_whose_gradient_is_not_finite_is_named_and_left_alone(instruction_set: str) -> None:
+    for wrong in (float("inf"), float("nan"), 3e38):
+        for loss in operators.LOSSES:
+            case = make(10, 6, 2100, 6)
+            case.weight_LK[1500] = wrong
+            ours = fused(case, loss, "sgd")
+            if loss == "bce" and wrong == 3e38:
+                continue  # σ(±∞) is finite, and so is the step
+            assert ours["bad"] == 1500
+            torch.testing.assert_close(
+                ours["weight"][1500], case.weight_LK[1500], equal_nan=True, rtol=0, atol=0
+            )
+
+
+@settings(max_examples=40, deadline=None)
+@given(case=cases(), k=st.integers(1, 12))
+def test_top_k_is_exact_and_ties_go_to_the_smaller_label(case: Case, k: int) -> None:
+    # Whole numbers: scores are exact, and ties are many.
+    case = Case(
+        case.x_BD.round(), (case.weight_LK.float() * 2).round(), case.index_LK, case.bias_L.round(), case.y_BL
+    )
+    score, label = reference.top_k(reference.scores(case.x_BD, case.weight_LK, case.index_LK, case.bias_L), k)
+    for name in SETS:
+        MODULE.use_instruction_set(name)
+        ours = operators.top_k(case.x_BD.t(), case.weight_LK, case.index_LK, case.bias_L, k)
+        width = min(k, len(case.bias_L))
+        assert torch.equal(ours[0][:, :width], score) and torch.equal(ours[1][:, :width], label)
+        assert bool((ours[1][:, width:] == -1).all())
+    MODULE.use_instruction_set(SETS[0])
+
+
+def test_shapes_and_types_that_do_not_fit_are_refused() -> None:
+    case = make(4, 6, 5, 3)
+    x_DB, z_LB = case.x_BD.t().contiguous(), torch.empty(5, 4)
+    good = [case.weight_LK, case.index_LK, case.bias_L, x_DB, z_LB, 1]
+    MODULE.forward(*good)
+    for position, wrong in (
+        (0, case.weight_LK[:, :2].contiguous()),
+        (0, case.weight_LK.double()),
+        (1, case.index_LK.to(torch.int64)),
+        (2, case.bias_L[:4]),
+        (4, torch.empty(5, 3)),
+    ):
+        with pytest.raises((ValueError, TypeError)):
+            MODULE.forward(*good[:position], wrong, *good[position + 1 :])
