@@ -140,6 +140,19 @@ def _report(parsed: argparse.Namespace, log: logging.Logger) -> None:
         write_report(parsed.source, parsed.results, parsed.out)
 
 
+def _kernels_collect(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.reporting.kernel_rows import write_kernel_rows
+    from xmcbench.training.hardware import environment
+
+    write_kernel_rows(parsed.json, environment("cpu")["hardware"], parsed.out)
+
+
+def _kernels_figures(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.reporting.kernel_figures import draw_kernel_figures
+
+    draw_kernel_figures(parsed.results / "collected", parsed.results / "figures" / "kernels")
+
+
 def _schemas(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.schemas import write_schemas
 
@@ -246,6 +259,9 @@ def _parser() -> argparse.ArgumentParser:
         if name == "report":
             sub.add_argument("--out", type=Path, default=Path("results/report.html"))
             sub.add_argument("--partial", action="store_true", help="build everything from what is there")
+    command("kernels-collect", _kernels_collect, "collect the kernels' benchmarks into CSV", "json", "out")
+    figures = command("kernels-figures", _kernels_figures, "draw the kernels' figures from CSV")
+    figures.add_argument("--results", type=Path, default=Path("results"))
     command("schemas", _schemas, "write the JSON schemas", "out")
     readme = command("readme", _readme, "rewrite the numbers of the README")
     readme.add_argument("--readme", type=Path, default=Path("README.md"))

@@ -38,7 +38,7 @@ def fused(
 ) -> dict[str, object]:
     torch.set_num_threads(threads)
     weight, bias = case.weight_LK.clone(), case.bias_L.clone()
-    updates = case.update(rule, weight, decay), case.update(rule, bias, 0.0, seed=1)
+    updates = case.update(rule, weight, decay), case.update(rule, bias, 0.03, seed=1)
     grad_x_DB, value, zeros, skipped, bad = operators.train_step(
         case.x_BD.t(),
         weight,
@@ -63,7 +63,7 @@ def truth(
     case: Case, loss: str, rule: str, decay: float = 0.1, label_weight: torch.Tensor | None = None
 ) -> dict[str, object]:
     weight, bias = case.weight_LK.float().clone(), case.bias_L.clone()
-    updates = case.update(rule, weight, decay), case.update(rule, bias, 0.0, seed=1)
+    updates = case.update(rule, weight, decay), case.update(rule, bias, 0.03, seed=1)
     step = reference.train_step(
         case.x_BD, weight, case.index_LK, bias, case.y_BL.float(), loss, *updates, 0.7, label_weight
     )

@@ -31,6 +31,8 @@ def train_step(
     rule: int,
     rate: float,
     decay: float,
+    bias_rate: float,
+    bias_decay: float,
     momentum: float,
     beta1: float,
     beta2: float,

@@ -21,7 +21,7 @@ def scores(x_DB: Tensor, weight_LK: Tensor, index_LK: Tensor, bias_L: Tensor, ba
     """Return z_LB = b_l + Σ_j w_lj · x[i_lj]; backend: a name of `dispatch.BACKENDS`."""
     if _uses_cpu(backend, x_DB, weight_LK):
         z_LB = x_DB.new_empty(weight_LK.shape[0], x_DB.shape[1])
-        _module().forward(
+        module().forward(
             weight_LK.contiguous(), index_LK, bias_L, x_DB.contiguous(), z_LB, torch.get_num_threads()
         )
         return z_LB
@@ -42,7 +42,7 @@ def scores_backward(
         grad_x_DB = torch.empty_like(x_DB, memory_format=torch.contiguous_format)
         grad_weight_LK = torch.empty(weight_LK.shape, dtype=torch.float32)
         grad_bias_L = torch.empty_like(bias_L)
-        _module().backward(
+        module().backward(
             weight_LK.contiguous(),
             index_LK,
             bias_L,
@@ -109,8 +109,8 @@ def _train_step(
     key: int,
 ) -> tuple[Tensor, Tensor]:
     grad_x_DB = torch.empty_like(x_DB)
-    rate, decay, momentum, beta1, beta2, epsilon, correction1, correction2 = numbers
-    found = _module().train_step(
+    rate, decay, bias_rate, bias_decay, momentum, beta1, beta2, epsilon, correction1, correction2 = numbers
+    found = module().train_step(
         weight_LK,
         index_LK,
         bias_L,
@@ -124,6 +124,8 @@ def _train_step(
         rule,
         rate,
         decay,
+        bias_rate,
+        bias_decay,
         momentum,
         beta1,
         beta2,
@@ -164,11 +166,13 @@ def train_step(
 
     label_P, row_P: positive pairs sorted by label, then row; a pair given twice counts once. key: of the stochastic
     rounding of bfloat16 weights; another one each step. Sums, and so all bits, are those of any other thread count.
+    The bias may have another rate and decay than the weights; rule, momentum and betas are theirs.
     Returns (grad_x_DB scaled, loss unscaled, exactly zero score gradients, labels skipped because all of theirs were,
     first label with a non-finite gradient or −1; such labels keep their weights).
     """
-    numbers = [weight_update.rate, weight_update.decay, weight_update.momentum, weight_update.beta1]
-    numbers += [weight_update.beta2, weight_update.epsilon, *weight_update.corrections]
+    numbers = [weight_update.rate, weight_update.decay, bias_update.rate, bias_update.decay]
+    numbers += [weight_update.momentum, weight_update.beta1, weight_update.beta2, weight_update.epsilon]
+    numbers += weight_update.corrections
     moments = [weight_update.first, weight_update.second, bias_update.first, bias_update.second]
     grad_x_DB, found = _train_step(
         x_DB.contiguous(),
@@ -194,7 +198,7 @@ def top_k(x_DB: Tensor, weight_LK: Tensor, index_LK: Tensor, bias_L: Tensor, k: 
     """Return the k best scores of each document and their labels, streaming: B·k numbers a partition of labels."""
     score_Bk = x_DB.new_empty(x_DB.shape[1], k)
     label_Bk = torch.empty(x_DB.shape[1], k, dtype=torch.int64)
-    _module().top_k(
+    module().top_k(
         weight_LK, index_LK, bias_L, x_DB.contiguous(), score_Bk, label_Bk, torch.get_num_threads()
     )
     return score_Bk, label_Bk
@@ -210,7 +214,8 @@ def _uses_cpu(backend: str, x_DB: Tensor, weight_LK: Tensor) -> bool:
     return x_DB.dtype == torch.float32 and choose(backend, weight_LK.device, weight_LK.dtype) == "cpu"
 
 
-def _module() -> Any:
-    module = native()
-    assert module is not None
-    return module
+def module() -> Any:
+    """Return the C++ extension, which must be there: `choose` was asked before."""
+    found = native()
+    assert found is not None
+    return found

@@ -36,6 +36,11 @@ class Update:
         """AdamW's bias corrections 1 − β^step."""
         return 1 - self.beta1**self.step, 1 - self.beta2**self.step
 
+    def agrees_with(self, other: "Update") -> bool:
+        """Tell whether both move by the same rule and constants, rate and decay aside."""
+        constants = ("rule", "momentum", "beta1", "beta2", "epsilon", "step")
+        return all(getattr(self, name) == getattr(other, name) for name in constants)
+
     @torch.no_grad()
     def apply(
         self,

@@ -84,6 +84,7 @@ class FixedFanIn(OutputLayer):
             if (
                 x_BD.dtype == torch.float32
                 and loss.name in operators.LOSSES
+                and updates[0].agrees_with(updates[1])
                 and choose(self.backend, self.weight_LK.device, self.weight_LK.dtype) == "cpu"
             ):
                 return self._fused(x_BD, positives, loss.name, updates, scale)

@@ -19,10 +19,11 @@ def report_path(source: str) -> str:
     return "results/report.html" if source == "run" else f"results/{source}/report.html"
 
 
-def rooms_hash() -> str:
-    """Hash the sources of this room: an edit of a figure, table or the page makes them anew, and nothing else."""
+def rooms_hash(*rooms: str) -> str:
+    """Hash the sources of rooms (default: this one): an edit of a figure makes the figures anew, and nothing else."""
     digest = hashlib.sha256()
-    for file in sorted(Path(__file__).parent.rglob("*")):
-        if file.suffix in {".py", ".j2"}:
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    for room in rooms or (Path(__file__).parent.name,):
+        for file in sorted((Path(__file__).parent.parent / room).rglob("*")):
+            if file.suffix in {".py", ".j2", ".cpp", ".hpp"}:
+                digest.update(file.name.encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]

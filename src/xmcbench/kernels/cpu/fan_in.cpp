@@ -35,7 +35,7 @@ struct Buffer {  // aligned floats; an allocation that fails ends the program as
     float *p;
     explicit Buffer(int64_t n) {
         // Rows are read in random order: large pages spare most of the misses of the address translation.
-        const int64_t bytes = n * 4 + 64, page = bytes >= LARGE ? LARGE : 64;
+        const int64_t bytes = n * 4 + 64, page = bytes >= LARGE / 32 ? LARGE : 64;
         p = static_cast<float *>(std::aligned_alloc(page, up(bytes, page)));
         if (!p) std::abort();
 #if defined(__linux__)
@@ -227,21 +227,21 @@ inline __attribute__((always_inline)) bool loss_gradient(const Step &step, float
 }
 
 // One optimiser step on n values; gradient null stands for zeros.
-inline __attribute__((always_inline)) void advance(const Update &u, float decay, float *w, const float *gradient, float *first, float *second,
+inline __attribute__((always_inline)) void advance(const Update &u, float rate, float decay, float *w, const float *gradient, float *first, float *second,
                     int64_t n) {
-    const float keep = 1 - u.rate * decay;
+    const float keep = 1 - rate * decay;
     if (u.rule == Rule::sgd) {
         if (gradient)
-            for (int64_t i = 0; i < n; i++) w[i] = w[i] * keep - u.rate * gradient[i];
+            for (int64_t i = 0; i < n; i++) w[i] = w[i] * keep - rate * gradient[i];
         else if (keep != 1)
             for (int64_t i = 0; i < n; i++) w[i] *= keep;
     } else if (u.rule == Rule::momentum) {
         for (int64_t i = 0; i < n; i++) {
             first[i] = u.momentum * first[i] + (gradient ? gradient[i] : 0.0f);
-            w[i] = w[i] * keep - u.rate * first[i];
+            w[i] = w[i] * keep - rate * first[i];
         }
     } else {
-        const float size = u.rate / u.correction1, root = 1 / std::sqrt(u.correction2);
+        const float size = rate / u.correction1, root = 1 / std::sqrt(u.correction2);
         for (int64_t i = 0; i < n; i++) {
             const float g = gradient ? gradient[i] : 0.0f;
             first[i] = u.beta1 * first[i] + (1 - u.beta1) * g;
@@ -270,13 +270,13 @@ void update_label(const Layer &layer, const Update &u, int64_t label, const floa
         }
     }
     float *w = weights_of(layer, label, work.row.p);
-    advance(u, u.decay, w, gw, u.first ? u.first + at : nullptr, u.second ? u.second + at : nullptr, k);
+    advance(u, u.rate, u.decay, w, gw, u.first ? u.first + at : nullptr, u.second ? u.second + at : nullptr, k);
     if (layer.bf16) {
         uint16_t *to = static_cast<uint16_t *>(layer.weight) + at;
         const uint32_t key = mixed(u.key, label);
         for (int64_t j = 0; j < k; j++) to[j] = to_bf16(w[j], random16(key, (uint32_t)j));
     }
-    advance(u, 0, layer.bias + label, gw ? &g_bias : nullptr, u.bias_first ? u.bias_first + label : nullptr,
+    advance(u, u.bias_rate, u.bias_decay, layer.bias + label, gw ? &g_bias : nullptr, u.bias_first ? u.bias_first + label : nullptr,
             u.bias_second ? u.bias_second + label : nullptr, 1);
 }
 

@@ -28,7 +28,7 @@ struct Positives {
 // How weights move; moments are float32 and null where the rule has none.
 struct Update {
     Rule rule;
-    float rate, momentum, beta1, beta2, epsilon, decay;
+    float rate, decay, bias_rate, bias_decay, momentum, beta1, beta2, epsilon;
     float correction1, correction2;  // 1 − β^step
     uint64_t key;                    // of stochastic rounding: changes each step
     float *first, *second, *bias_first, *bias_second;

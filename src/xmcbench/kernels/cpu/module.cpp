@@ -90,8 +90,8 @@ void backward(Any weight_LK, Any index_LK, Float bias_L, Float x_DB, Float grad_
 
 std::tuple<double, int64_t, int64_t, int64_t> train_step(
     Any weight_LK, Any index_LK, Float bias_L, Float x_DB, Int label_P, Int row_P, Float grad_x_DB,
-    std::optional<Float> label_weight_L, int loss, float scale, int rule, float rate, float decay, float momentum,
-    float beta1, float beta2, float epsilon, float correction1, float correction2, uint64_t key,
+    std::optional<Float> label_weight_L, int loss, float scale, int rule, float rate, float decay, float bias_rate,
+    float bias_decay, float momentum, float beta1, float beta2, float epsilon, float correction1, float correction2, uint64_t key,
     std::optional<Float> first_LK, std::optional<Float> second_LK, std::optional<Float> first_L,
     std::optional<Float> second_L, int threads) {
     const auto layer = layer_of(weight_LK, index_LK, bias_L, x_DB.shape(0));
@@ -101,7 +101,7 @@ std::tuple<double, int64_t, int64_t, int64_t> train_step(
     require(label_P.size() == row_P.size(), "label_P and row_P have P elements");
     require(!label_weight_L || label_weight_L->size() == bias_L.size(), "label_weight_L has L elements");
     const size_t size = weight_LK.size(), labels = bias_L.size();
-    const xmc::Update update{(xmc::Rule)rule, rate, momentum, beta1, beta2, epsilon, decay, correction1, correction2, key,
+    const xmc::Update update{(xmc::Rule)rule, rate, decay, bias_rate, bias_decay, momentum, beta1, beta2, epsilon, correction1, correction2, key,
                              moment(first_LK, size, rule >= 1), moment(second_LK, size, rule == 2),
                              moment(first_L, labels, rule >= 1), moment(second_L, labels, rule == 2)};
     const xmc::Step step{(xmc::Loss)loss, scale, label_weight_L ? label_weight_L->data() : nullptr};

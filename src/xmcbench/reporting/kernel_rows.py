@@ -1,0 +1,59 @@
+"""pytest-benchmark's JSON of the kernels → results/collected/kernels.csv, one row a (measurement, peer)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from xmcbench.atomic import write_text
+from xmcbench.errors import DataError
+from xmcbench.reporting.collect import csv_text
+
+COLUMNS = [
+    *("operator", "backend", "peer", "dtype", "loss", "optimizer", "L", "D", "B", "K", "G", "threads"),
+    *("seconds", "peer_seconds", "ratio", "share_of_sgemm", "zero_share", "extra_bytes", "hardware"),
+]
+MACHINE_COLUMNS = ["hardware", "key", "value"]
+SETTING = ("operator", "backend", "dtype", "loss", "optimizer", "L", "D", "B", "K", "G", "threads")
+
+
+def write_kernel_rows(source: Path, hardware: str, out: Path) -> None:
+    """Write `out` (kernels.csv) and `<stem>_machine.csv` beside it; raises DataError if the JSON is not ours."""
+    try:
+        benchmarks = json.loads(source.read_text(encoding="utf-8"))["benchmarks"]
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{source}: not a pytest-benchmark JSON file ({error})") from error
+    machine: dict[str, float] = {}
+    for benchmark in benchmarks:
+        machine |= benchmark["extra_info"].get("machine", {})
+    rows = [
+        row
+        for benchmark in benchmarks
+        if "operator" in benchmark["extra_info"]
+        for row in _rows(benchmark["extra_info"], machine.get("sgemm_rate"), hardware)
+    ]
+    write_text(out, csv_text(COLUMNS, rows))
+    facts = [{"hardware": hardware, "key": k, "value": v} for k, v in sorted(machine.items())]
+    write_text(out.with_name(f"{out.stem}_machine.csv"), csv_text(MACHINE_COLUMNS, facts))
+
+
+def _rows(info: dict[str, Any], sgemm: float | None, hardware: str) -> list[dict[str, Any]]:
+    """Expand a measurement: other fan-ins that took the same turns are rows of their own, against the same rivals."""
+    family = info["operator"].split(".")[0]
+    times = {info["K"]: info["seconds"]}
+    rivals: dict[str, float] = {}
+    for name, seconds in info["peers"].items():
+        kind, _, rest = name.partition(".")
+        if kind == family and rest.isdigit():
+            times[int(rest)] = seconds
+        else:
+            rivals[name] = seconds
+    rows = []
+    for fan_in, seconds in times.items():
+        row = {key: info[key] for key in SETTING} | {"K": fan_in, "seconds": seconds, "hardware": hardware}
+        row |= {key: info.get(key) for key in ("zero_share", "extra_bytes")}
+        if info.get("share_of_sgemm") is not None and sgemm:
+            row["share_of_sgemm"] = 6 * info["B"] * info["L"] * fan_in / seconds / sgemm
+        for name, peer_seconds in rivals.items() or [("", None)]:
+            ratio = None if peer_seconds is None else peer_seconds / seconds
+            rows.append({**row, "peer": name, "peer_seconds": peer_seconds, "ratio": ratio})
+    return rows

@@ -1,0 +1,123 @@
+"""Honest timing: what is compared takes turns in one run, medians are kept, and each row says what it was run on."""
+
+import ctypes
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytest_benchmark.fixture import BenchmarkFixture
+
+THREADS = 2
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The columns that describe a measurement; None is an empty cell."""
+
+    operator: str
+    L: int
+    D: int
+    B: int
+    K: int | None = None
+    G: int | None = None
+    backend: str = "cpu"
+    dtype: str = "float32"
+    loss: str | None = None
+    optimizer: str | None = None
+    threads: int = THREADS
+
+
+def compare(
+    benchmark: BenchmarkFixture,
+    setting: Setting,
+    ours: Call,
+    peers: dict[str, Call],
+    rounds: int,
+    **more: Any,
+) -> None:
+    """Run ours and every peer in turn, `rounds` times after one warm-up, and keep the medians as extra_info."""
+    calls = {"ours": ours, **peers}
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    results: dict[str, object] = {}
+
+    def turn() -> None:
+        for name, call in calls.items():
+            began = time.perf_counter()
+            results[name] = call()
+            seconds[name].append(time.perf_counter() - began)
+
+    torch.set_num_threads(setting.threads)
+    benchmark.pedantic(turn, rounds=rounds, warmup_rounds=1)
+    torch.set_num_threads(THREADS)
+    median = {name: statistics.median(times[1:]) for name, times in seconds.items()}
+    if setting.K is not None and setting.operator.endswith("train_step"):
+        zero_share = getattr(results["ours"], "zero_share", 0.0)
+        skipped = getattr(results["ours"], "skipped_share", 0.0)
+        more = {"zero_share": zero_share, **more}
+        if skipped == 0:
+            work = 6 * setting.B * setting.L * setting.K
+            more["share_of_sgemm"] = work / median["ours"] / sgemm_rate()
+    benchmark.extra_info.update(
+        asdict(setting), seconds=median["ours"], peers={n: median[n] for n in peers}, **more
+    )
+
+
+@cache
+def sgemm_rate() -> float:
+    """Return multiply-add operations a second ×2 of the best square product, with the threads of every row."""
+    torch.set_num_threads(THREADS)
+    best = 0.0
+    for n in (512, 1024, 2048):
+        a, b = torch.randn(n, n), torch.randn(n, n)
+        for _ in range(12):
+            began = time.perf_counter()
+            a @ b
+            best = max(best, 2 * n**3 / (time.perf_counter() - began))
+    return best
+
+
+@cache
+def copy_rate() -> float:
+    """Return bytes a second (read + written) of a large copy."""
+    a = torch.zeros(64 << 20)
+    b = torch.empty_like(a)
+    best = 0.0
+    for _ in range(5):
+        began = time.perf_counter()
+        b.copy_(a)
+        best = max(best, 2 * a.nbytes / (time.perf_counter() - began))
+    return best
+
+
+def fastest(calls: Sequence[Call]) -> Call:
+    """Return the call that was fastest in two tries each (of a rival's settings, the best one is compared)."""
+
+    def once(call: Call) -> float:
+        began = time.perf_counter()
+        call()
+        return time.perf_counter() - began
+
+    return min(calls, key=lambda call: min(once(call) for _ in range(3)))
+
+
+def extra_bytes(call: Call) -> int:
+    """Return by how much the process's peak memory rises above what it held when the call began."""
+    call()
+    ctypes.CDLL(None).malloc_trim(0)  # what the first call freed is not held against the second
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak to the present
+    before = _status("VmRSS")
+    call()
+    return max(0, _status("VmHWM") - before)
+
+
+def _status(key: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{key}:"):
+            return int(line.split()[1]) * 1024
+    raise KeyError(key)

@@ -1,0 +1,198 @@
+"""The kernels as torch operators, and the layer as an ordinary module on a user's own model."""
+
+import copy
+import warnings
+
+import pytest
+import torch
+from torch import nn
+
+from xmcbench.errors import ConfigError, KernelError, NonFiniteError
+from xmcbench.kernels import choose, operators, reference
+from xmcbench.kernels.update import update_of
+from xmcbench.output import FixedFanIn, build
+from xmcbench.positives import Positives
+from xmcbench.recipe import Output
+from xmcbench.training.losses import LOSSES
+
+from .cases import make
+
+BACKENDS = ["torch"] + (["cpu"] if choose("auto", torch.device("cpu"), torch.float32) == "cpu" else [])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_opcheck_finds_nothing(backend: str) -> None:
+    case = make(6, 9, 12, 4)
+    arguments = (case.x_BD.t().contiguous(), case.weight_LK, case.index_LK, case.bias_L)
+    with_grad = tuple(t.clone().requires_grad_(t.is_floating_point()) for t in arguments)
+    torch.library.opcheck(operators.scores, (*with_grad, backend))
+    z_LB = operators.scores(*arguments, backend)
+    torch.library.opcheck(operators.scores_backward, (z_LB, *arguments, backend))
+
+
+@pytest.mark.skipif("cpu" not in BACKENDS, reason="the package was built without its CPU kernels")
+def test_opcheck_of_the_operators_of_the_cpu() -> None:
+    case = make(6, 9, 12, 4)
+    x_DB = case.x_BD.t().contiguous()
+    torch.library.opcheck(operators.top_k, (x_DB, case.weight_LK, case.index_LK, case.bias_L, 3))
+    moments = [torch.zeros(12, 4), torch.zeros(12, 4), torch.zeros(12), torch.zeros(12)]
+    numbers = [0.1, 0.0, 0.1, 0.0, 0.0, 0.9, 0.999, 1e-8, 0.1, 0.001]
+    arguments = (
+        x_DB,
+        case.weight_LK,
+        case.index_LK,
+        case.bias_L,
+        *moments,
+        *case.pairs,
+        None,
+        0,
+        1.0,
+        2,
+        numbers,
+        0,
+    )
+    torch.library.opcheck(operators._train_step, arguments)
+
+
+def test_the_backward_pass_of_the_torch_backend_is_right_in_fp64() -> None:
+    case = make(3, 7, 5, 4)
+    inputs = [t.double().requires_grad_(True) for t in (case.x_BD.t(), case.weight_LK, case.bias_L)]
+    assert torch.autograd.gradcheck(lambda x, w, b: operators.scores(x, w, case.index_LK, b, "torch"), inputs)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_an_ordinary_module_on_a_users_own_model(backend: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 20), nn.ReLU(), FixedFanIn(20, 300, fan_in=6, backend=backend))
+    x, y = torch.randn(16, 5), (torch.rand(16, 300) < 0.05).float()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.02)
+    losses = []
+    for step in range(30):
+        loss = nn.functional.binary_cross_entropy_with_logits(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+        if step == 10:
+            report = model[2].rewire(step=step, optimizer=optimizer)
+            assert report.pruned == report.regrown > 0
+            model[2].check_invariants()
+    assert losses[-1] < 0.5 * losses[0]
+
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in other.parameters():
+            parameter.zero_()
+    other[2].index_LK.zero_()
+    other.load_state_dict(model.state_dict())
+    assert torch.equal(other(x), model(x))
+
+
+def test_compiles_without_a_graph_break_and_follows_autocast() -> None:
+    layer = FixedFanIn(20, 300, fan_in=6)
+    x = torch.randn(16, 20, requires_grad=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+        z = compiled(x)
+    torch.testing.assert_close(z, layer(x))
+    z.square().sum().backward()
+    assert x.grad is not None and bool(x.grad.any())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert layer(x.bfloat16()).dtype == torch.float32
+
+
+@pytest.mark.parametrize("kind", ["fixed_fan_in", "dense_chunked"])
+@pytest.mark.parametrize("loss", sorted(LOSSES))
+@pytest.mark.parametrize("rule", ["sgd", "momentum", "adamw"])
+def test_streaming_is_materialising(kind: str, loss: str, rule: str) -> None:
+    """Three steps of the streaming layer, with either backend, are three steps of autograd."""
+    settings = {"fan_in": 5, "chunk": 7, "initial_range": 0.5}
+    plain = "dense" if kind == "dense_chunked" else kind
+    layers = [
+        build(13, 33, Output(kind=plain, scores="materialise", **settings), torch.Generator().manual_seed(1))
+    ]
+    for backend in BACKENDS:
+        recipe = Output(kind=kind, backend=backend, **settings)
+        layers.append(build(13, 33, recipe, torch.Generator().manual_seed(1)))
+    ends = []
+    for layer in layers:
+        make_optimizer = {
+            "sgd": lambda p: torch.optim.SGD(p, lr=0.1),
+            "momentum": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9),
+            "adamw": lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.1),
+        }[rule]
+        optimizer = make_optimizer(layer.parameters())
+        generator = torch.Generator().manual_seed(2)
+        for _ in range(3):
+            x_BD = torch.randn(9, 13, generator=generator)
+            row_P, label_P = (torch.rand(9, 33, generator=generator) < 0.1).nonzero().unbind(1)
+            positives = Positives(9, row_P, label_P)
+            result = layer.train_step(x_BD, positives, loss=LOSSES[loss](), optimizer=optimizer, scale=0.6)
+        ends.append((layer, result))
+    truth, first = ends[0]
+    for layer, result in ends[1:]:
+        for (name, ours), theirs in zip(layer.named_parameters(), truth.parameters(), strict=True):
+            assert ours.grad is None
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=5e-5, msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(result.grad_x_BD, first.grad_x_BD, rtol=1e-4, atol=1e-5)
+        assert result.loss == pytest.approx(first.loss, rel=1e-5)
+        assert result.zero_share == pytest.approx(first.zero_share, abs=0.01)
+
+
+@pytest.mark.parametrize("kind", ["fixed_fan_in", "dense_chunked"])
+def test_bfloat16_weights_train_and_stay_near_float32(kind: str) -> None:
+    ends = []
+    for dtype in ("float32", "bfloat16"):
+        recipe = Output(kind=kind, fan_in=5, chunk=7, initial_range=0.5, weight_dtype=dtype)
+        layer = build(13, 33, recipe, torch.Generator().manual_seed(1))
+        optimizer = torch.optim.AdamW(layer.parameters(), lr=0.01)
+        generator = torch.Generator().manual_seed(2)
+        for _ in range(20):
+            x_BD = torch.randn(9, 13, generator=generator)
+            row_P, label_P = (torch.rand(9, 33, generator=generator) < 0.1).nonzero().unbind(1)
+            layer.train_step(x_BD, Positives(9, row_P, label_P), loss=LOSSES["bce"](), optimizer=optimizer)
+        ends.append(next(p for p in layer.parameters() if p.dim() == 2).detach())
+        assert all(s["exp_avg"].dtype == torch.float32 for s in optimizer.state.values())
+    assert ends[1].dtype == torch.bfloat16 and ends[1].element_size() * 2 == ends[0].element_size()
+    assert float((ends[1].float() - ends[0]).abs().mean()) < 0.02
+
+
+def test_what_is_not_finite_is_not_written() -> None:
+    for kind in ("fixed_fan_in", "dense_chunked"):
+        layer = build(8, 20, Output(kind=kind, fan_in=8, chunk=4), torch.Generator().manual_seed(1))
+        optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+        before = [p.detach().clone() for p in layer.parameters()]
+        x_BD = torch.full((4, 8), float("nan"))
+        empty = torch.empty(0, dtype=torch.int64)
+        with pytest.raises(NonFiniteError):
+            layer.train_step(x_BD, Positives(4, empty, empty), loss=LOSSES["bce"](), optimizer=optimizer)
+        assert all(torch.equal(a, b) for a, b in zip(before, layer.parameters(), strict=True))
+
+
+def test_a_backend_asked_for_by_name_says_why_it_cannot_run() -> None:
+    cpu = torch.device("cpu")
+    assert choose("auto", cpu, torch.float64) == "torch"
+    with pytest.raises(KernelError, match=r"backend cpu cannot run: the weights are torch\.float64; allowed"):
+        choose("cpu", cpu, torch.float64)
+    with pytest.raises(KernelError, match="backend cpu cannot run: the weights are on meta"):
+        choose("cpu", torch.device("meta"), torch.float32)
+    with pytest.raises(KernelError, match="allowed: auto, cpu, torch"):
+        choose("gpu", cpu, torch.float32)
+    with pytest.raises(ConfigError, match="needs the streaming step"):
+        FixedFanIn(8, 9, fan_in=2, weight_dtype="bfloat16", scores="materialise")
+    with pytest.raises(TypeError, match="no fused step"):
+        parameter = nn.Parameter(torch.zeros(2))
+        update_of(torch.optim.Adagrad([parameter]), parameter)
+
+
+def test_top_k_streams_to_the_same_labels_as_the_truth() -> None:
+    for kind in ("fixed_fan_in", "dense_chunked", "dense"):
+        layer = build(
+            8, 200, Output(kind=kind, fan_in=4, chunk=7, initial_range=1.0), torch.Generator().manual_seed(1)
+        )
+        x_BD = torch.randn(5, 8)
+        score, label = layer.top_k(x_BD, 6)
+        expected = reference.top_k(layer(x_BD).detach(), 6)
+        torch.testing.assert_close(score, expected[0])
+        assert torch.equal(label, expected[1])
