@@ -77,6 +77,8 @@ class Output(Section):
     kind: str = "dense"
     #: Inputs a label reads (sparse layers), K.
     fan_in: PositiveInt | None = None
+    #: Neighbouring labels that share one row of inputs (group-shared layers), G.
+    group: PositiveInt | None = None
     #: Width of the narrow factor (low-rank layers).
     rank: PositiveInt | None = None
     #: Initial weights are uniform in ± this value.

@@ -114,7 +114,7 @@ def test_forward(benchmark: BenchmarkFixture, fan_in: int, reused: bool) -> None
     z_LB = torch.empty(L, batch)
 
     def into() -> None:
-        operators.module().forward(weight_LK, layer.index_LK, bias_L, x_DB, z_LB, THREADS)
+        operators.module().forward(weight_LK, layer.index_LK, bias_L, 1, x_DB, z_LB, THREADS)
 
     with torch.no_grad():
         torch.testing.assert_close(layer(x_BD).t(), sparse_LD @ x_DB + bias_L[:, None], rtol=1e-3, atol=1e-4)

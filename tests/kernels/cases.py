@@ -12,13 +12,24 @@ from xmcbench.topology.distinct import distinct_inputs
 
 @dataclass(frozen=True)
 class Case:
-    """One fixed fan-in layer with a batch. y_BL: 0/1 targets."""
+    """One fixed fan-in layer with a batch. y_BL: 0/1 targets. group: labels that share a row of index_HK."""
 
     x_BD: Tensor
     weight_LK: Tensor
-    index_LK: Tensor
+    index_HK: Tensor
     bias_L: Tensor
     y_BL: Tensor
+    group: int = 1
+
+    @property
+    def index_LK(self) -> Tensor:
+        """The inputs of every label."""
+        return self.index_HK.to(torch.int32).repeat_interleave(self.group, dim=0)[: len(self.bias_L)]
+
+    @property
+    def layer(self) -> tuple[Tensor, Tensor, Tensor, int]:
+        """What describes the layer to an operator."""
+        return self.weight_LK, self.index_HK, self.bias_L, self.group
 
     @property
     def pairs(self) -> tuple[Tensor, Tensor]:
@@ -53,14 +64,16 @@ def make(
     positive_share: float = 0.1,
     weight_dtype: torch.dtype = torch.float32,
     index_dtype: torch.dtype = torch.uint16,
+    group: int = 1,
 ) -> Case:
     generator = torch.Generator().manual_seed(seed)
     return Case(
         torch.randn(documents, features, generator=generator),
         (torch.randn(labels, fan_in, generator=generator) * 0.5).to(weight_dtype),
-        distinct_inputs(labels, features, fan_in, generator).to(index_dtype),
+        distinct_inputs(-(-labels // group), features, fan_in, generator).to(index_dtype),
         torch.randn(labels, generator=generator) * 0.3,
         torch.rand(documents, labels, generator=generator) < positive_share,
+        group,
     )
 
 
@@ -76,4 +89,5 @@ def cases(draw: st.DrawFn) -> Case:
         positive_share=draw(st.sampled_from([0.0, 0.02, 0.5])),
         weight_dtype=draw(st.sampled_from([torch.float32, torch.bfloat16])),
         index_dtype=draw(st.sampled_from([torch.uint16, torch.int32])),
+        group=draw(st.sampled_from([1, 1, 2, 3, 7, 16, 50])),
     )

@@ -42,11 +42,12 @@ def fused(
     grad_x_DB, value, zeros, skipped, bad = operators.train_step(
         case.x_BD.t(),
         weight,
-        case.index_LK,
+        case.index_HK,
         bias,
         *(pairs or case.pairs),
         *updates,
         loss=loss,
+        group=case.group,
         scale=scale,
         label_weight_L=label_weight,
         key=key,
@@ -114,11 +115,9 @@ def test_forward_and_backward_are_the_truth(case: Case) -> None:
     grads = torch.autograd.grad((expected * weights).sum(), (x, w, b))
     for name in SETS:
         MODULE.use_instruction_set(name)
-        z_LB = operators.scores(case.x_BD.t(), case.weight_LK, case.index_LK, case.bias_L, "cpu")
+        z_LB = operators.scores(case.x_BD.t(), *case.layer, "cpu")
         torch.testing.assert_close(z_LB.t(), expected, rtol=1e-4, atol=2e-5)
-        ours = operators.scores_backward(
-            weights.t(), case.x_BD.t(), case.weight_LK, case.index_LK, case.bias_L, "cpu"
-        )
+        ours = operators.scores_backward(weights.t(), case.x_BD.t(), *case.layer, "cpu")
         torch.testing.assert_close(ours[0].t(), grads[0], rtol=1e-4, atol=1e-4)
         loose = (
             {"rtol": 2**-7, "atol": 1e-2}
@@ -130,12 +129,13 @@ def test_forward_and_backward_are_the_truth(case: Case) -> None:
     MODULE.use_instruction_set(SETS[0])
 
 
+@pytest.mark.parametrize("group", [1, 16])
 @pytest.mark.parametrize("weight_dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("loss", operators.LOSSES)
 def test_the_same_bits_for_any_number_of_threads(
-    loss: str, weight_dtype: torch.dtype, instruction_set: str
+    loss: str, weight_dtype: torch.dtype, group: int, instruction_set: str
 ) -> None:
-    case = make(130, 50, 5000, 9, weight_dtype=weight_dtype, positive_share=0.01)
+    case = make(130, 50, 5000, 9, weight_dtype=weight_dtype, positive_share=0.01, group=group)
     one = fused(case, loss, "adamw", threads=1)
     for threads in (2, 8, 2):
         other = fused(case, loss, "adamw", threads=threads)
@@ -146,8 +146,11 @@ def test_the_same_bits_for_any_number_of_threads(
             assert same, (name, threads)
 
 
-def test_bfloat16_rounding_follows_the_key_alone_and_is_right_on_average(instruction_set: str) -> None:
-    case = make(16, 20, 4000, 5, weight_dtype=torch.bfloat16)
+@pytest.mark.parametrize("group", [1, 8])
+def test_bfloat16_rounding_follows_the_key_alone_and_is_right_on_average(
+    group: int, instruction_set: str
+) -> None:
+    case = make(16, 20, 4000, 5, weight_dtype=torch.bfloat16, group=group)
     ends = [fused(case, "bce", "sgd", key=key)["weight"].float() for key in (1, 1, 2)]
     assert torch.equal(ends[0], ends[1]) and not torch.equal(ends[0], ends[2])
     exact = truth(case, "bce", "sgd")["weight"]
@@ -157,9 +160,10 @@ def test_bfloat16_rounding_follows_the_key_alone_and_is_right_on_average(instruc
     assert abs(float(error)) < 2**-8 / 8 / 10
 
 
-def test_easy_negatives_are_skipped_but_decay_and_moments_go_on(instruction_set: str) -> None:
-    case = make(20, 30, 64, 4, positive_share=0.0)
-    case = Case(case.x_BD, case.weight_LK * 0.01, case.index_LK, torch.full((64,), -3.0), case.y_BL)
+@pytest.mark.parametrize("group", [1, 16])
+def test_easy_negatives_are_skipped_but_decay_and_moments_go_on(group: int, instruction_set: str) -> None:
+    case = make(20, 30, 64, 4, positive_share=0.0, group=group)
+    case = Case(case.x_BD, case.weight_LK * 0.01, case.index_HK, torch.full((64,), -3.0), case.y_BL, group)
     for rule in ("sgd", "momentum", "adamw"):
         ours = fused(case, "squared_hinge", rule)
         assert ours["skipped"] == 64 and ours["zeros"] == 20 * 64 and ours["loss"] == 0
@@ -180,16 +184,19 @@ def test_a_pair_given_twice_counts_once(instruction_set: str) -> None:
 def test_extreme_scores_have_finite_loss_and_right_gradient(instruction_set: str) -> None:
     bias = torch.tensor([-300.0, -80.0, -20.0, 0.0, 20.0, 80.0, 300.0])
     base = make(9, 5, 7, 2)
-    case = Case(base.x_BD, torch.zeros(7, 2), base.index_LK, bias, base.y_BL)
+    case = Case(base.x_BD, torch.zeros(7, 2), base.index_HK, bias, base.y_BL)
     expected = truth(case, "bce", "sgd")
     del expected["zeros"]  # a sigmoid of −300 is zero in torch and 1e-38 here
     assert_same(fused(case, "bce", "sgd"), expected, case)
 
 
-def test_a_label_whose_gradient_is_not_finite_is_named_and_left_alone(instruction_set: str) -> None:
+@pytest.mark.parametrize("group", [1, 16])
+def test_a_label_whose_gradient_is_not_finite_is_named_and_left_alone(
+    group: int, instruction_set: str
+) -> None:
     for wrong in (float("inf"), float("nan"), 3e38):
         for loss in operators.LOSSES:
-            case = make(10, 6, 2100, 6)
+            case = make(10, 6, 2100, 6, group=group)
             case.weight_LK[1500] = wrong
             ours = fused(case, loss, "sgd")
             if loss == "bce" and wrong == 3e38:
@@ -205,12 +212,17 @@ def test_a_label_whose_gradient_is_not_finite_is_named_and_left_alone(instructio
 def test_top_k_is_exact_and_ties_go_to_the_smaller_label(case: Case, k: int) -> None:
     # Whole numbers: scores are exact, and ties are many.
     case = Case(
-        case.x_BD.round(), (case.weight_LK.float() * 2).round(), case.index_LK, case.bias_L.round(), case.y_BL
+        case.x_BD.round(),
+        (case.weight_LK.float() * 2).round(),
+        case.index_HK,
+        case.bias_L.round(),
+        case.y_BL,
+        case.group,
     )
     score, label = reference.top_k(reference.scores(case.x_BD, case.weight_LK, case.index_LK, case.bias_L), k)
     for name in SETS:
         MODULE.use_instruction_set(name)
-        ours = operators.top_k(case.x_BD.t(), case.weight_LK, case.index_LK, case.bias_L, k)
+        ours = operators.top_k(case.x_BD.t(), *case.layer, k)
         width = min(k, len(case.bias_L))
         assert torch.equal(ours[0][:, :width], score) and torch.equal(ours[1][:, :width], label)
         assert bool((ours[1][:, width:] == -1).all())
@@ -220,14 +232,17 @@ def test_top_k_is_exact_and_ties_go_to_the_smaller_label(case: Case, k: int) -> 
 def test_shapes_and_types_that_do_not_fit_are_refused() -> None:
     case = make(4, 6, 5, 3)
     x_DB, z_LB = case.x_BD.t().contiguous(), torch.empty(5, 4)
-    good = [case.weight_LK, case.index_LK, case.bias_L, x_DB, z_LB, 1]
+    good = [*case.layer, x_DB, z_LB, 1]
     MODULE.forward(*good)
     for position, wrong in (
         (0, case.weight_LK[:, :2].contiguous()),
         (0, case.weight_LK.double()),
-        (1, case.index_LK.to(torch.int64)),
+        (1, case.index_HK.to(torch.int64)),
+        (1, case.index_HK[:4].contiguous()),
         (2, case.bias_L[:4]),
-        (4, torch.empty(5, 3)),
+        (3, 2),
+        (3, 0),
+        (5, torch.empty(5, 3)),
     ):
         with pytest.raises((ValueError, TypeError)):
             MODULE.forward(*good[:position], wrong, *good[position + 1 :])

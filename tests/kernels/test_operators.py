@@ -20,28 +20,27 @@ from .cases import make
 BACKENDS = ["torch"] + (["cpu"] if choose("auto", torch.device("cpu"), torch.float32) == "cpu" else [])
 
 
+@pytest.mark.parametrize("group", [1, 5])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_opcheck_finds_nothing(backend: str) -> None:
-    case = make(6, 9, 12, 4)
-    arguments = (case.x_BD.t().contiguous(), case.weight_LK, case.index_LK, case.bias_L)
+def test_opcheck_finds_nothing(backend: str, group: int) -> None:
+    case = make(6, 9, 12, 4, group=group)
+    arguments = (case.x_BD.t().contiguous(), case.weight_LK, case.index_HK, case.bias_L)
     with_grad = tuple(t.clone().requires_grad_(t.is_floating_point()) for t in arguments)
-    torch.library.opcheck(operators.scores, (*with_grad, backend))
-    z_LB = operators.scores(*arguments, backend)
-    torch.library.opcheck(operators.scores_backward, (z_LB, *arguments, backend))
+    torch.library.opcheck(operators.scores, (*with_grad, group, backend))
+    z_LB = operators.scores(*arguments, group, backend)
+    torch.library.opcheck(operators.scores_backward, (z_LB, *arguments, group, backend))
 
 
 @pytest.mark.skipif("cpu" not in BACKENDS, reason="the package was built without its CPU kernels")
 def test_opcheck_of_the_operators_of_the_cpu() -> None:
     case = make(6, 9, 12, 4)
     x_DB = case.x_BD.t().contiguous()
-    torch.library.opcheck(operators.top_k, (x_DB, case.weight_LK, case.index_LK, case.bias_L, 3))
+    torch.library.opcheck(operators.top_k, (x_DB, *case.layer, 3))
     moments = [torch.zeros(12, 4), torch.zeros(12, 4), torch.zeros(12), torch.zeros(12)]
     numbers = [0.1, 0.0, 0.1, 0.0, 0.0, 0.9, 0.999, 1e-8, 0.1, 0.001]
     arguments = (
         x_DB,
-        case.weight_LK,
-        case.index_LK,
-        case.bias_L,
+        *case.layer,
         *moments,
         *case.pairs,
         None,
@@ -54,10 +53,13 @@ def test_opcheck_of_the_operators_of_the_cpu() -> None:
     torch.library.opcheck(operators._train_step, arguments)
 
 
-def test_the_backward_pass_of_the_torch_backend_is_right_in_fp64() -> None:
-    case = make(3, 7, 5, 4)
+@pytest.mark.parametrize("group", [1, 3])
+def test_the_backward_pass_of_the_torch_backend_is_right_in_fp64(group: int) -> None:
+    case = make(3, 7, 5, 4, group=group)
     inputs = [t.double().requires_grad_(True) for t in (case.x_BD.t(), case.weight_LK, case.bias_L)]
-    assert torch.autograd.gradcheck(lambda x, w, b: operators.scores(x, w, case.index_LK, b, "torch"), inputs)
+    assert torch.autograd.gradcheck(
+        lambda x, w, b: operators.scores(x, w, case.index_HK, b, group, "torch"), inputs
+    )
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

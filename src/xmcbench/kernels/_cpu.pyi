@@ -4,12 +4,13 @@ def instruction_sets() -> list[str]: ...
 def instruction_set() -> str: ...
 def use_instruction_set(name: str) -> None: ...
 def forward(
-    weight_LK: Tensor, index_LK: Tensor, bias_L: Tensor, x_DB: Tensor, z_LB: Tensor, threads: int
+    weight_LK: Tensor, index_HK: Tensor, bias_L: Tensor, group: int, x_DB: Tensor, z_LB: Tensor, threads: int
 ) -> None: ...
 def backward(
     weight_LK: Tensor,
-    index_LK: Tensor,
+    index_HK: Tensor,
     bias_L: Tensor,
+    group: int,
     x_DB: Tensor,
     grad_z_LB: Tensor,
     grad_x_DB: Tensor,
@@ -19,8 +20,9 @@ def backward(
 ) -> None: ...
 def train_step(
     weight_LK: Tensor,
-    index_LK: Tensor,
+    index_HK: Tensor,
     bias_L: Tensor,
+    group: int,
     x_DB: Tensor,
     label_P: Tensor,
     row_P: Tensor,
@@ -48,8 +50,9 @@ def train_step(
 ) -> tuple[float, int, int, int]: ...
 def top_k(
     weight_LK: Tensor,
-    index_LK: Tensor,
+    index_HK: Tensor,
     bias_L: Tensor,
+    group: int,
     x_DB: Tensor,
     score_Bk: Tensor,
     label_Bk: Tensor,

@@ -25,6 +25,14 @@ class Loss(Protocol):
         ...
 
 
+def rows_of_labels(index_HK: Tensor, group: int, labels: int) -> Tensor:
+    """Return index_LK: the row of its group for every label."""
+    if group == 1:
+        return index_HK
+    wide = index_HK.to(torch.int32) if index_HK.dtype == torch.uint16 else index_HK
+    return wide.repeat_interleave(group, dim=0)[:labels]
+
+
 def bag_scores(x_DB: Tensor, weight_LK: Tensor, index_LK: Tensor, bias_L: Tensor) -> Tensor:
     """Return z_LB: features are the table of an embedding bag, a label's inputs a bag; differentiable."""
     z_LB = torch.nn.functional.embedding_bag(

@@ -1,7 +1,9 @@
 """The kernels as torch operators: `forward` with autograd and fake kernels, `train_step` in place without.
 
-Shapes: B documents, D features, L labels, K fan-in, P positive pairs, k predictions a document. Features come transposed
-(x_DB: one row a feature, documents side by side), since a label reads whole rows of them.
+Shapes: B documents, D features, L labels, K fan-in, H = ⌈L/G⌉ groups of G labels, P positive pairs, k predictions a
+document. Features come transposed (x_DB: one row a feature, documents side by side), since a label reads whole rows of
+them. The G labels of a group are neighbours and share a row of index_HK, whose inputs are distinct; G = 1 (so H = L) is
+fixed fan-in, larger G the group-shared form of HASTE (arXiv 2606.01117).
 """
 
 from typing import Any
@@ -9,33 +11,44 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xmcbench.kernels.blocks import bag_backward, bag_scores
+from xmcbench.kernels.blocks import bag_backward, bag_scores, rows_of_labels
 from xmcbench.kernels.dispatch import choose, native
 from xmcbench.kernels.update import RULES, Update
 
 LOSSES = ("squared_hinge", "bce")
 
+#: Labels that `rewire` moves at a time.
+REWIRED = 65_536
+
 
 @torch.library.custom_op("xmcbench::fixed_fan_in_scores", mutates_args=())
-def scores(x_DB: Tensor, weight_LK: Tensor, index_LK: Tensor, bias_L: Tensor, backend: str) -> Tensor:
-    """Return z_LB = b_l + Σ_j w_lj · x[i_lj]; backend: a name of `dispatch.BACKENDS`."""
+def scores(
+    x_DB: Tensor, weight_LK: Tensor, index_HK: Tensor, bias_L: Tensor, group: int, backend: str
+) -> Tensor:
+    """Return z_LB = b_l + Σ_j w_lj · x[i_gj], g = ⌊l/G⌋ the group of l; backend: a name of `dispatch.BACKENDS`."""
     if _uses_cpu(backend, x_DB, weight_LK):
         z_LB = x_DB.new_empty(weight_LK.shape[0], x_DB.shape[1])
         module().forward(
-            weight_LK.contiguous(), index_LK, bias_L, x_DB.contiguous(), z_LB, torch.get_num_threads()
+            weight_LK.contiguous(), index_HK, bias_L, group, x_DB.contiguous(), z_LB, torch.get_num_threads()
         )
         return z_LB
-    return bag_scores(x_DB.contiguous(), weight_LK, index_LK, bias_L)
+    return bag_scores(x_DB.contiguous(), weight_LK, rows_of_labels(index_HK, group, len(weight_LK)), bias_L)
 
 
 @scores.register_fake
-def _(x_DB: Tensor, weight_LK: Tensor, index_LK: Tensor, bias_L: Tensor, backend: str) -> Tensor:
+def _(x_DB: Tensor, weight_LK: Tensor, index_HK: Tensor, bias_L: Tensor, group: int, backend: str) -> Tensor:
     return x_DB.new_empty(weight_LK.shape[0], x_DB.shape[1])
 
 
 @torch.library.custom_op("xmcbench::fixed_fan_in_scores_backward", mutates_args=())
 def scores_backward(
-    grad_z_LB: Tensor, x_DB: Tensor, weight_LK: Tensor, index_LK: Tensor, bias_L: Tensor, backend: str
+    grad_z_LB: Tensor,
+    x_DB: Tensor,
+    weight_LK: Tensor,
+    index_HK: Tensor,
+    bias_L: Tensor,
+    group: int,
+    backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients by x_DB, weight_LK and bias_L."""
     if _uses_cpu(backend, x_DB, weight_LK):
@@ -44,8 +57,9 @@ def scores_backward(
         grad_bias_L = torch.empty_like(bias_L)
         module().backward(
             weight_LK.contiguous(),
-            index_LK,
+            index_HK,
             bias_L,
+            group,
             x_DB.contiguous(),
             grad_z_LB.contiguous(),
             grad_x_DB,
@@ -54,12 +68,18 @@ def scores_backward(
             torch.get_num_threads(),
         )
         return grad_x_DB, grad_weight_LK.to(weight_LK.dtype), grad_bias_L
-    return bag_backward(grad_z_LB, x_DB, weight_LK, index_LK)
+    return bag_backward(grad_z_LB, x_DB, weight_LK, rows_of_labels(index_HK, group, len(weight_LK)))
 
 
 @scores_backward.register_fake
 def _(
-    grad_z_LB: Tensor, x_DB: Tensor, weight_LK: Tensor, index_LK: Tensor, bias_L: Tensor, backend: str
+    grad_z_LB: Tensor,
+    x_DB: Tensor,
+    weight_LK: Tensor,
+    index_HK: Tensor,
+    bias_L: Tensor,
+    group: int,
+    backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     contiguous = torch.contiguous_format
     return (
@@ -70,14 +90,14 @@ def _(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-    *tensors, ctx.backend = inputs
+    *tensors, ctx.group, ctx.backend = inputs
     ctx.save_for_backward(*tensors)
 
 
 def _differentiate(ctx: Any, grad_z_LB: Tensor) -> tuple[Any, ...]:
-    x_DB, weight_LK, index_LK, bias_L = ctx.saved_tensors
-    grads = scores_backward(grad_z_LB, x_DB, weight_LK, index_LK, bias_L, ctx.backend)
-    return grads[0], grads[1], None, grads[2], None
+    x_DB, weight_LK, index_HK, bias_L = ctx.saved_tensors
+    grads = scores_backward(grad_z_LB, x_DB, weight_LK, index_HK, bias_L, ctx.group, ctx.backend)
+    return grads[0], grads[1], None, grads[2], None, None
 
 
 scores.register_autograd(_differentiate, setup_context=_save)
@@ -93,8 +113,9 @@ for _device in ("cpu", "cuda"):
 def _train_step(
     x_DB: Tensor,
     weight_LK: Tensor,
-    index_LK: Tensor,
+    index_HK: Tensor,
     bias_L: Tensor,
+    group: int,
     first_LK: Tensor | None,
     second_LK: Tensor | None,
     first_L: Tensor | None,
@@ -112,8 +133,9 @@ def _train_step(
     rate, decay, bias_rate, bias_decay, momentum, beta1, beta2, epsilon, correction1, correction2 = numbers
     found = module().train_step(
         weight_LK,
-        index_LK,
+        index_HK,
         bias_L,
+        group,
         x_DB,
         label_P,
         row_P,
@@ -150,7 +172,7 @@ def _(x_DB: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
 def train_step(
     x_DB: Tensor,
     weight_LK: Tensor,
-    index_LK: Tensor,
+    index_HK: Tensor,
     bias_L: Tensor,
     label_P: Tensor,
     row_P: Tensor,
@@ -158,6 +180,7 @@ def train_step(
     bias_update: Update,
     *,
     loss: str,
+    group: int = 1,
     scale: float = 1.0,
     label_weight_L: Tensor | None = None,
     key: int = 0,
@@ -177,8 +200,9 @@ def train_step(
     grad_x_DB, found = _train_step(
         x_DB.contiguous(),
         weight_LK,
-        index_LK,
+        index_HK,
         bias_L,
+        group,
         *moments,
         label_P,
         row_P,
@@ -194,20 +218,60 @@ def train_step(
 
 
 @torch.library.custom_op("xmcbench::fixed_fan_in_top_k", mutates_args=(), device_types="cpu")
-def top_k(x_DB: Tensor, weight_LK: Tensor, index_LK: Tensor, bias_L: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def top_k(
+    x_DB: Tensor, weight_LK: Tensor, index_HK: Tensor, bias_L: Tensor, group: int, k: int
+) -> tuple[Tensor, Tensor]:
     """Return the k best scores of each document and their labels, streaming: B·k numbers a partition of labels."""
     score_Bk = x_DB.new_empty(x_DB.shape[1], k)
     label_Bk = torch.empty(x_DB.shape[1], k, dtype=torch.int64)
     module().top_k(
-        weight_LK, index_LK, bias_L, x_DB.contiguous(), score_Bk, label_Bk, torch.get_num_threads()
+        weight_LK, index_HK, bias_L, group, x_DB.contiguous(), score_Bk, label_Bk, torch.get_num_threads()
     )
     return score_Bk, label_Bk
 
 
 @top_k.register_fake
-def _(x_DB: Tensor, weight_LK: Tensor, index_LK: Tensor, bias_L: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def _(
+    x_DB: Tensor, weight_LK: Tensor, index_HK: Tensor, bias_L: Tensor, group: int, k: int
+) -> tuple[Tensor, Tensor]:
     shape = (x_DB.shape[1], k)
     return x_DB.new_empty(shape), x_DB.new_empty(shape, dtype=torch.int64)
+
+
+@torch.library.custom_op("xmcbench::fixed_fan_in_rewire", mutates_args=("weight_LK", "index_HK", "moments"))
+def rewire(
+    weight_LK: Tensor,
+    index_HK: Tensor,
+    moments: list[Tensor],
+    new_index_HK: Tensor,
+    source_HK: Tensor,
+    new_HK: Tensor,
+    group: int,
+) -> None:
+    """Move to new inputs in place: slot j of a row takes what slot source_HK[·, j] held; where new_HK, it starts at zero.
+
+    moments: of the optimiser, L×K each. new_index_HK, source_HK: int64. new_HK: bool.
+    """
+    index_HK.copy_(new_index_HK.to(index_HK.dtype))
+    step = max(1, REWIRED // group)
+    for tensor_LK in [weight_LK, *moments]:
+        for first in range(0, len(source_HK), step):
+            rows, labels = slice(first, first + step), slice(first * group, (first + step) * group)
+            block = tensor_LK[labels]
+            source, new = (rows_of_labels(t[rows], group, len(block)) for t in (source_HK, new_HK))
+            block.copy_(block.gather(1, source).masked_fill_(new, 0))
+
+
+@rewire.register_fake
+def _(
+    weight_LK: Tensor,
+    index_HK: Tensor,
+    moments: list[Tensor],
+    new_index_HK: Tensor,
+    source_HK: Tensor,
+    new_HK: Tensor,
+    group: int,
+) -> None: ...
 
 
 def _uses_cpu(backend: str, x_DB: Tensor, weight_LK: Tensor) -> bool:

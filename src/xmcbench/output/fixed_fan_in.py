@@ -4,7 +4,7 @@ Memory, D ≤ 65,536: 4 + 2 bytes a connection at rest, against 4·D/K of a dens
 share the one index, so that it costs 2 bytes beside 12. Nothing of size B×L and no gradient array exists.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,9 @@ PARTITIONS = 16
 class FixedFanIn(OutputLayer):
     """z_l = b_l + Σ_j w_lj · x[index_lj], K distinct rising inputs a label."""
 
+    #: The buffer of inputs. One row a label here; H = ⌈L/G⌉ rows where G labels share one.
+    index_name: ClassVar[str] = "index_LK"
+
     def __init__(
         self,
         features: int,
@@ -43,7 +46,7 @@ class FixedFanIn(OutputLayer):
         generator: source of the initial weights and indices (default: seed 0).
         """
         if recipe is None:
-            recipe = Output.model_validate({"kind": "fixed_fan_in", **settings})
+            recipe = Output.model_validate({"kind": type(self).__module__.rpartition(".")[2], **settings})
         generator = torch.Generator().manual_seed(0) if generator is None else generator
         super().__init__(features, labels, recipe, generator)
         self.fan_in = required(recipe.fan_in, "output.fan_in", recipe.kind)
@@ -51,18 +54,29 @@ class FixedFanIn(OutputLayer):
             raise ConfigError(
                 "output.weight_dtype: bfloat16 needs the streaming step; allowed: scores: stream"
             )
+        self.group = self.labels_a_row(recipe)
         self.streams = recipe.scores == "stream"
         self.backend = recipe.backend
         index_dtype = torch.uint16 if features <= 65_536 else torch.int32
-        index_LK = distinct_inputs(labels, features, self.fan_in, generator)
+        index_HK = distinct_inputs(-(-labels // self.group), features, self.fan_in, generator)
         weight_LK = uniform((labels, self.fan_in), recipe.initial_range, generator)
         self.weight_LK = nn.Parameter(weight_LK.detach().to(getattr(torch, recipe.weight_dtype)))
-        self.index_LK: Tensor
-        self.register_buffer("index_LK", index_LK.to(index_dtype))
+        self.register_buffer(self.index_name, index_HK.to(index_dtype))
         self.bias_L = nn.Parameter(torch.full((labels,), recipe.initial_bias))
 
+    def labels_a_row(self, recipe: Output) -> int:
+        """Return how many labels share a row of inputs, G."""
+        return 1
+
+    @property
+    def index(self) -> Tensor:
+        """The inputs, H×K."""
+        return self.get_buffer(self.index_name)
+
     def forward(self, x_BD: Tensor) -> Tensor:
-        z_LB: Tensor = operators.scores(x_BD.t(), self.weight_LK, self.index_LK, self.bias_L, self.backend)
+        z_LB: Tensor = operators.scores(
+            x_BD.t(), self.weight_LK, self.index, self.bias_L, self.group, self.backend
+        )
         return z_LB.t()
 
     def train_step(
@@ -96,11 +110,12 @@ class FixedFanIn(OutputLayer):
         grad_x_DB, value, zeros, skipped, bad = operators.train_step(
             x_BD.t(),
             self.weight_LK,
-            self.index_LK,
+            self.index,
             self.bias_L,
             *positives.by_label(),
             *updates,
             loss=loss,
+            group=self.group,
             scale=scale,
             key=self._key(updates[0]),
         )
@@ -117,9 +132,10 @@ class FixedFanIn(OutputLayer):
         grad_x_DB = torch.zeros_like(x_DB)
         value, zeros = 0.0, 0
         generator = torch.Generator(x_BD.device).manual_seed(self._key(updates[0]))
-        for first in range(0, self.labels, BLOCK):
-            rows = slice(first, min(first + BLOCK, self.labels))
-            block = (self.weight_LK[rows].to(x_DB.dtype), self.index_LK[rows], self.bias_L[rows])
+        size = -(-BLOCK // self.group) * self.group
+        for first in range(0, self.labels, size):
+            rows = slice(first, min(first + size, self.labels))
+            block = (self.weight_LK[rows].to(x_DB.dtype), self._inputs_of(rows), self.bias_L[rows])
             z_LB = blocks.bag_scores(x_DB, *block)
             term, gradient_BL = loss.value_and_gradient(
                 z_LB.t().contiguous(), blocks.block_positives(positives, rows.start, rows.stop)
@@ -138,6 +154,11 @@ class FixedFanIn(OutputLayer):
             updates[1].apply(self.bias_L, of_bias, rows)
         return StepResult(value, grad_x_DB.t(), zeros / (len(x_BD) * self.labels))
 
+    def _inputs_of(self, labels: slice) -> Tensor:
+        """Return the inputs of each label of a slice that begins with a group."""
+        rows = slice(labels.start // self.group, -(-labels.stop // self.group))
+        return blocks.rows_of_labels(self.index[rows], self.group, labels.stop - labels.start)
+
     def _key(self, update: Update) -> int:
         """Return the key of this step's stochastic rounding: a function of state that checkpoints hold."""
         if self.weight_LK.dtype != torch.bfloat16:
@@ -152,16 +173,16 @@ class FixedFanIn(OutputLayer):
             x_BD.dtype == torch.float32
             and choose(self.backend, self.weight_LK.device, self.weight_LK.dtype) == "cpu"
         ):
-            score_Bk, label_Bk = operators.top_k(x_DB, self.weight_LK, self.index_LK, self.bias_L, k)
+            score_Bk, label_Bk = operators.top_k(x_DB, self.weight_LK, self.index, self.bias_L, self.group, k)
             return score_Bk, label_Bk
 
         def scores_of(first: int, last: int) -> Tensor:
             rows = slice(first, last)
             return blocks.bag_scores(
-                x_DB.contiguous(), self.weight_LK[rows], self.index_LK[rows], self.bias_L[rows]
+                x_DB.contiguous(), self.weight_LK[rows], self._inputs_of(rows), self.bias_L[rows]
             ).t()
 
-        return blocks.top_k(scores_of, self.labels, k, BLOCK)
+        return blocks.top_k(scores_of, self.labels, k, -(-BLOCK // self.group) * self.group)
 
     @torch.no_grad()
     def rewire(
@@ -176,25 +197,29 @@ class FixedFanIn(OutputLayer):
         """
         if topology is None:
             topology = Topology(TopologyRecipe(), total_steps=step + 1, seed=0)
-        index_LK = self.index_LK.to(torch.int64)
-        plan = topology.plan_rows(self.weight_LK, index_LK, self.features, step)
-        carried: list[Tensor] = [self.weight_LK]
-        if optimizer is not None:
-            carried += [
-                value
-                for value in optimizer.state.get(self.weight_LK, {}).values()
-                if isinstance(value, Tensor) and value.shape == self.weight_LK.shape
-            ]
-        for tensor_LK in carried:
-            tensor_LK.copy_(tensor_LK.gather(1, plan.source_LK).masked_fill_(plan.new_LK, 0))
-        self.index_LK.copy_(plan.index_LK.to(self.index_LK.dtype))
-        return RewireReport(plan.pruned, plan.pruned)
+        plan = topology.plan_rows(self._row_weights(), self.index.to(torch.int64), self.features, step)
+        moments = [] if optimizer is None else optimizer.state.get(self.weight_LK, {}).values()
+        operators.rewire(
+            self.weight_LK,
+            self.index,
+            [m for m in moments if isinstance(m, Tensor) and m.shape == self.weight_LK.shape],
+            plan.index_LK,
+            plan.source_LK,
+            plan.new_LK,
+            self.group,
+        )
+        pruned = int(blocks.rows_of_labels(plan.new_LK.sum(dim=1)[:, None], self.group, self.labels).sum())
+        return RewireReport(pruned, pruned)
+
+    def _row_weights(self) -> Tensor:
+        """Return the weights that stand for each row of inputs, H×K."""
+        return self.weight_LK
 
     def check_invariants(self) -> None:
-        index_LK = self.index_LK.to(torch.int64)
-        assert index_LK.shape == (self.labels, self.fan_in)
-        assert int(index_LK.min()) >= 0 and int(index_LK.max()) < self.features, "an index is out of range"
-        assert bool((index_LK.diff(dim=1) > 0).all()), "a label's inputs are not distinct and rising"
+        index_HK = self.index.to(torch.int64)
+        assert index_HK.shape == (-(-self.labels // self.group), self.fan_in)
+        assert int(index_HK.min()) >= 0 and int(index_HK.max()) < self.features, "an index is out of range"
+        assert bool((index_HK.diff(dim=1) > 0).all()), "a label's inputs are not distinct and rising"
 
     def sparsity(self) -> float:
         return 1.0 - self.fan_in / self.features

@@ -11,273 +11,45 @@
 //
 // Reproducibility. Labels are cut into partitions by their number alone; each has its own sum of gx, and these are
 // added in order. Threads only choose who computes a partition.
-#include "fan_in.hpp"
-#include "vector.hpp"
-
-#include <cmath>
-#include <cstdlib>
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
+#include "group.hpp"
+#include "loss.hpp"
+#include "rows.hpp"
+#include "update.hpp"
 
 namespace {
 
 using namespace xmc;
 
-constexpr int TILE = 8;             // vectors of documents in a tile, at most: as many accumulators fit the registers
-constexpr int64_t CHUNK = 8192;     // connections whose weight gradient is kept between tiles (32 KB)
-constexpr int MAX_PARTITIONS = 16;
-constexpr int64_t LARGE = 2 << 20;  // bytes of a large page
-
-inline __attribute__((always_inline)) int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
-
-struct Buffer {  // aligned floats; an allocation that fails ends the program as any other would
-    float *p;
-    explicit Buffer(int64_t n) {
-        // Rows are read in random order: large pages spare most of the misses of the address translation.
-        const int64_t bytes = n * 4 + 64, page = bytes >= LARGE / 32 ? LARGE : 64;
-        p = static_cast<float *>(std::aligned_alloc(page, up(bytes, page)));
-        if (!p) std::abort();
-#if defined(__linux__)
-        if (page == LARGE) madvise(p, up(bytes, page), MADV_HUGEPAGE);
-#endif
+// Call f(label, its NV vectors of scores) for labels [first, last); `first` begins a group.
+template <int NV, int ROWS, class Index, class F>
+inline __attribute__((always_inline)) void each_score(const Layer &layer, const float *x, int64_t first, int64_t last, Group &group, float *row,
+                       F &&f) {
+    const Index *index = static_cast<const Index *>(layer.index);
+    vec z[NV];
+    if (layer.group == 1) {
+        for (int64_t label = first; label < last; label++) {
+            const float *w = weights_of(layer, label, row);
+            scores<NV, ROWS>(x, w, index + label * layer.fan_in, layer.fan_in, layer.bias[label], z);
+            f(label, z);
+        }
+        return;
     }
-    ~Buffer() { std::free(p); }
-    Buffer(const Buffer &) = delete;
-    Buffer &operator=(const Buffer &) = delete;
-};
-
-struct Tiles {
-    int64_t batch, vectors, count;
-    explicit Tiles(int64_t b) : batch(b), vectors(up(b, W) / W), count(up(vectors, TILE) / TILE) {}
-    int64_t first(int64_t t) const { return t * vectors / count; }  // in vectors
-    int width(int64_t t) const { return int(first(t + 1) - first(t)); }
-    int64_t lanes() const { return vectors * W; }
-    // Where row d of tile t begins in a packed array of D rows.
-    int64_t at(int64_t t, int64_t features) const { return first(t) * W * features; }
-};
-
-int partitions(int64_t labels) {
-    const int64_t n = (labels + 1023) / 1024;
-    return int(n < 1 ? 1 : n > MAX_PARTITIONS ? MAX_PARTITIONS : n);
-}
-
-// Tile by tile, row by row; with ROWS = 2 each row of x is followed by a row of zeros for its gradient.
-template <int ROWS>
-void pack(const Tiles &tiles, const float *x_DB, int64_t features, float *packed) {
-    for (int64_t t = 0; t < tiles.count; t++) {
-        const int64_t from = tiles.first(t) * W, n = tiles.width(t) * W;
-        const int64_t real = tiles.batch - from < n ? tiles.batch - from : n;
-        float *to = packed + ROWS * tiles.at(t, features);
-        for (int64_t d = 0; d < features; d++, to += ROWS * n) {
-            std::memcpy(to, x_DB + d * tiles.batch + from, real * 4);
-            std::memset(to + real, 0, (ROWS * n - real) * 4);
+    for (int64_t at = first; at < last; at += layer.group) {
+        const int64_t count = at + layer.group < last ? layer.group : last - at;
+        group.gather<NV, ROWS>(x, index + at / layer.group * layer.fan_in, layer.fan_in);
+        group.weights(layer, at, count);
+        group.scores<NV>(layer, at, count);
+        for (int64_t m = 0; m < count; m++) {
+            for (int v = 0; v < NV; v++) z[v] = load(group.g.p + (m * NV + v) * W);
+            f(at + m, z);
         }
     }
 }
 
-// Add the partitions' sums in order into grad_x_DB.
-void unpack(const Tiles &tiles, const float *parts, int count, int64_t features, float *grad_x_DB, int threads) {
-    const int64_t size = 2 * features * tiles.lanes();
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t d = 0; d < features; d++)
-        for (int64_t t = 0; t < tiles.count; t++) {
-            const int64_t from = tiles.first(t) * W, n = tiles.width(t) * W;
-            const float *row = parts + 2 * tiles.at(t, features) + (2 * d + 1) * n;
-            for (int64_t b = 0; b < n && from + b < tiles.batch; b++) {
-                float s = 0;
-                for (int p = 0; p < count; p++) s += row[p * size + b];
-                grad_x_DB[d * tiles.batch + from + b] = s;
-            }
-        }
-}
-
-// ROWS: rows between one feature and the next (2 where rows of x and of its gradient take turns).
-template <int NV, int ROWS, class Index>
-inline __attribute__((always_inline)) void scores(const float *x, const float *w, const Index *index, int64_t fan_in, float bias, vec *z) {
-    vec s[NV];
-    for (int v = 0; v < NV; v++) s[v] = all(bias);
-    for (int64_t j = 0; j < fan_in; j++) {
-        const float *row = x + (int64_t)index[j] * (NV * W * ROWS);
-        const vec wj = all(w[j]);
-        for (int v = 0; v < NV; v++) s[v] += wj * load(row + v * W);
-    }
-    for (int v = 0; v < NV; v++) z[v] = s[v];
-}
-
-// gx[i_j] += w_j·g, and partial sums of gw_j = Σ_b g·x[i_j] by lane.
-template <int NV, class Index>
-inline __attribute__((always_inline)) void spread(float *xg, const float *w, const Index *index, int64_t fan_in, const vec *gradient,
-                   float *partial) {
-    vec g[NV];
-    for (int v = 0; v < NV; v++) g[v] = gradient[v];
-    for (int64_t j = 0; j < fan_in; j++) {
-        const float *from = xg + (int64_t)index[j] * (NV * W * 2);
-        float *to = xg + (int64_t)index[j] * (NV * W * 2) + NV * W;
-        const vec wj = all(w[j]);
-        vec a = g[0] * load(from), b = {};
-        store(to, load(to) + wj * g[0]);
-        for (int v = 1; v < NV; v++) {
-            if (v & 1)
-                b += g[v] * load(from + v * W);
-            else
-                a += g[v] * load(from + v * W);
-            store(to + v * W, load(to + v * W) + wj * g[v]);
-        }
-        store(partial + j * W, a + b);
-    }
-}
-
-// Turn K lane sums into the K weight gradients; `first` overwrites, later tiles add.
-inline __attribute__((always_inline)) void reduce(const float *partial, int64_t fan_in, bool first, float *gw) {
-    for (int64_t j = 0; j < fan_in; j += W) {
-        vec a[W];
-        for (int i = 0; i < W; i++) a[i] = load(partial + (j + i) * W);
-        const vec s = sums(a);
-        store(gw + j, first ? s : load(gw + j) + s);
-    }
-}
-
-struct Work {  // what one partition carries from label to label
-    Buffer partial, gw, row;
-    LogSum logs;
-    vec losses = {};   // of the labels since the last flush
-    veci nonzero = {};  // −1 for each score gradient that is not zero, since the last flush
-    double loss = 0;
-    int64_t zeros = 0, skipped = 0, bad = -1;
-    Work(int64_t connections, int64_t fan_in) : partial(up(fan_in, W) * W), gw(connections), row(up(fan_in, W)) {
-        std::memset(partial.p, 0, up(fan_in, W) * W * 4);
-    }
-    void flush() {
-        loss += (double)sum(losses);
-        zeros += sum(nonzero);  // the number of documents was added before
-        losses = vec{};
-        nonzero = veci{};
-    }
-};
-
-// Loss and its gradient for one label and one tile. Returns whether any gradient is not zero.
-template <int NV, Loss LOSS>
-inline __attribute__((always_inline)) bool loss_gradient(const Step &step, float label_weight, const vec *z, const float *mask, const int64_t *row,
-                          int64_t positives, int64_t first, float per_document, Work &work, vec *g, vec &total) {
-    const float scale = step.scale * label_weight * per_document;
-    const vec zero = {}, one = all(1.0f);
-    vec s = {};
-    if (LOSS == Loss::squared_hinge) {
-        const vec size = all(2 * scale);
-        for (int v = 0; v < NV; v++) {
-            const vec m = z[v] + one;
-            const vec margin = (vec)(bits(where(m < zero, zero, m)) & bits(load(mask + v * W)));
-            s += margin * margin;
-            g[v] = margin * size;
-        }
-    } else {
-        vec product = work.logs.product;
-        for (int v = 0; v < NV; v++) {
-            const veci real = bits(load(mask + v * W));
-            const veci negative = (veci)(z[v] < zero);
-            const vec e = (vec)(bits(exp_negative(where(negative, z[v], -z[v]))) & real);  // 0 where no document is
-            const vec d = e + one;
-            const vec i = one / d;
-            g[v] = (vec)(bits(where(negative, e * i, i) * scale) & real);
-            // softplus(z) = max(z, 0) + log(1 + e^−|z|); what rounding took from 1 + e is added to first order.
-            s += (vec)(bits(where(negative, zero, z[v])) & real) + (e - (d - one));
-            product *= d;
-        }
-        // The labels' logarithms share one product, unless they are weighted.
-        if (label_weight == 1.0f) {
-            work.logs.product = product;
-            work.logs.renormalise();
-        } else {
-            LogSum own;
-            own.product = product / work.logs.product;
-            for (int b = 0; b < W; b++) s[b] += std::log(own.product[b]);
-        }
-    }
-    vec loss = s;
-    if (positives) {
-        alignas(64) float zs[NV * W], gs[NV * W];
-        for (int v = 0; v < NV; v++) store(zs + v * W, z[v]), store(gs + v * W, g[v]);
-        float correction = 0;
-        for (int64_t p = 0; p < positives; p++) {
-            const int64_t b = row[p] - first;
-            if (b < 0 || b >= NV * W || (p && row[p] == row[p - 1])) continue;  // another tile's, or given twice
-            if (LOSS == Loss::squared_hinge) {
-                const float as_negative = zs[b] + 1 < 0 ? 0 : zs[b] + 1, m = 1 - zs[b] < 0 ? 0 : 1 - zs[b];
-                correction += m * m - as_negative * as_negative;
-                gs[b] = -2 * m * scale;
-            } else {
-                correction -= zs[b];
-                gs[b] -= scale;
-            }
-        }
-        loss[0] += correction;
-        for (int v = 0; v < NV; v++) g[v] = load(gs + v * W);
-    }
-    work.losses += loss * label_weight;
-    veci live = {};
-    vec t = {};
-    for (int v = 0; v < NV; v++) {
-        live += (veci)(g[v] != zero);  // −1 where it is not zero (a NaN is not)
-        t += g[v];
-    }
-    work.nonzero += live;
-    total += t;
-    return sum(live) != 0;
-}
-
-// One optimiser step on n values; gradient null stands for zeros.
-inline __attribute__((always_inline)) void advance(const Update &u, float rate, float decay, float *w, const float *gradient, float *first, float *second,
-                    int64_t n) {
-    const float keep = 1 - rate * decay;
-    if (u.rule == Rule::sgd) {
-        if (gradient)
-            for (int64_t i = 0; i < n; i++) w[i] = w[i] * keep - rate * gradient[i];
-        else if (keep != 1)
-            for (int64_t i = 0; i < n; i++) w[i] *= keep;
-    } else if (u.rule == Rule::momentum) {
-        for (int64_t i = 0; i < n; i++) {
-            first[i] = u.momentum * first[i] + (gradient ? gradient[i] : 0.0f);
-            w[i] = w[i] * keep - rate * first[i];
-        }
-    } else {
-        const float size = rate / u.correction1, root = 1 / std::sqrt(u.correction2);
-        for (int64_t i = 0; i < n; i++) {
-            const float g = gradient ? gradient[i] : 0.0f;
-            first[i] = u.beta1 * first[i] + (1 - u.beta1) * g;
-            second[i] = u.beta2 * second[i] + (1 - u.beta2) * g * g;
-            w[i] = w[i] * keep - size * first[i] / (std::sqrt(second[i]) * root + u.epsilon);
-        }
-    }
-}
-
-// The row of weights as float32: the layer's own, or widened into scratch.
-inline __attribute__((always_inline)) float *weights_of(const Layer &layer, int64_t label, float *row) {
-    if (!layer.bf16) return static_cast<float *>(layer.weight) + label * layer.fan_in;
-    const uint16_t *from = static_cast<const uint16_t *>(layer.weight) + label * layer.fan_in;
-    for (int64_t j = 0; j < layer.fan_in; j++) row[j] = from_bf16(from[j]);
-    return row;
-}
-
-void update_label(const Layer &layer, const Update &u, int64_t label, const float *gw, float g_bias, Work &work) {
-    const int64_t k = layer.fan_in, at = label * k;
-    if (gw) {
-        float total = g_bias;
-        for (int64_t j = 0; j < k; j++) total += gw[j];
-        if (!std::isfinite(total)) {
-            if (work.bad < 0) work.bad = label;
-            return;
-        }
-    }
-    float *w = weights_of(layer, label, work.row.p);
-    advance(u, u.rate, u.decay, w, gw, u.first ? u.first + at : nullptr, u.second ? u.second + at : nullptr, k);
-    if (layer.bf16) {
-        uint16_t *to = static_cast<uint16_t *>(layer.weight) + at;
-        const uint32_t key = mixed(u.key, label);
-        for (int64_t j = 0; j < k; j++) to[j] = to_bf16(w[j], random16(key, (uint32_t)j));
-    }
-    advance(u, u.bias_rate, u.bias_decay, layer.bias + label, gw ? &g_bias : nullptr, u.bias_first ? u.bias_first + label : nullptr,
-            u.bias_second ? u.bias_second + label : nullptr, 1);
+// The first label of partition p of `count`: always the first of a group.
+inline int64_t bound(const Layer &layer, int64_t p, int64_t count) {
+    const int64_t groups = up(layer.labels, layer.group) / layer.group, at = groups * p / count * layer.group;
+    return at < layer.labels ? at : layer.labels;
 }
 
 struct Chunk {
@@ -310,25 +82,42 @@ void chunk_tile(const Layer &layer, const Step &step, const Chunk &chunk, const 
     }
 }
 
-#define FOR_WIDTH(width, call)     \
-    switch (width) {               \
-    case 1: call(1); break;        \
-    case 2: call(2); break;        \
-    case 3: call(3); break;        \
-    case 4: call(4); break;        \
-    case 5: call(5); break;        \
-    case 6: call(6); break;        \
-    case 7: call(7); break;        \
-    default: call(8); break;       \
+// The same for groups: labels whose gradients are all zero drop out of the products.
+template <int NV, Loss LOSS, class Index>
+void chunk_tile_of_groups(const Layer &layer, const Step &step, const Chunk &chunk, const Positives &positives,
+                          const float *mask, float *xg, int64_t lane, int64_t batch, int64_t stride, Work &work) {
+    const int64_t real = batch - lane < NV * W ? batch - lane : NV * W;
+    Group &group = work.group;
+    for (int64_t at = chunk.first; at < chunk.last; at += layer.group) {
+        const Index *inputs = static_cast<const Index *>(layer.index) + at / layer.group * layer.fan_in;
+        int64_t count = 0;
+        each_score<NV, 2, Index>(layer, xg, at, at + layer.group < chunk.last ? at + layer.group : chunk.last, group, nullptr,
+                   [&](int64_t label, const vec *z) {
+                       const int64_t i = label - chunk.first;
+                       vec g[NV], total = {};
+                       work.zeros += real;
+                       const bool live = loss_gradient<NV, LOSS>(
+                           step, step.label_weight ? step.label_weight[label] : 1.0f, z, mask, positives.row + chunk.from[i],
+                           chunk.from[i + 1] - chunk.from[i], lane, 1.0f / (float)batch, work, g, total);
+                       if (!live) return;
+                       for (int v = 0; v < NV; v++) store(group.g.p + (count * NV + v) * W, g[v]);
+                       group.w[count] = group.w[label - at];
+                       group.label[count++] = i;
+                       chunk.g_bias[i] += sum(total);
+                   });
+        if (!count) continue;
+        group.spread<NV>(xg, inputs, layer.fan_in, count, work.gw.p, stride, chunk.live);
+        for (int64_t n = 0; n < count; n++) chunk.live[group.label[n]] = true;
     }
+}
 
 template <class Index>
 void train_partition(const Layer &layer, const Step &step, const Update &update, const Positives &positives,
                      const Tiles &tiles, const float *mask, float *xg, int64_t first, int64_t last, StepResult &result) {
     const int64_t stride = up(layer.fan_in, W);
-    const int64_t wanted = tiles.count == 1 ? 8 : CHUNK / stride;
-    const int64_t size = wanted < 1 ? 1 : wanted;
-    Work work(size * stride, layer.fan_in);
+    const int64_t wanted = (tiles.count == 1 ? 8 : CHUNK / stride) / layer.group * layer.group;
+    const int64_t size = wanted < layer.group ? layer.group : wanted;
+    Work work(size * stride, layer);
     Buffer from_(2 * (size + 1)), live_(size), bias_(size);
     int64_t *from = reinterpret_cast<int64_t *>(from_.p);
     bool *live = reinterpret_cast<bool *>(live_.p);
@@ -351,13 +140,14 @@ void train_partition(const Layer &layer, const Step &step, const Update &update,
         for (int64_t t = 0; t < tiles.count; t++) {
             const int64_t offset = 2 * tiles.at(t, layer.features);
             const int64_t lane = tiles.first(t) * W;
-#define CALL(NV)                                                                                                 \
-    if (step.loss == Loss::squared_hinge)                                                                        \
-        chunk_tile<NV, Loss::squared_hinge, Index>(layer, step, chunk, positives, mask + lane, xg + offset, lane,  \
-                                                   tiles.batch, stride, work);                                   \
-    else                                                                                                         \
-        chunk_tile<NV, Loss::bce, Index>(layer, step, chunk, positives, mask + lane, xg + offset, lane,           \
-                                         tiles.batch, stride, work)
+#define TILE_OF(NV, LOSS)                                                                                            \
+    (layer.group > 1 ? chunk_tile_of_groups<NV, LOSS, Index> : chunk_tile<NV, LOSS, Index>)(                         \
+        layer, step, chunk, positives, mask + lane, xg + offset, lane, tiles.batch, stride, work)
+#define CALL(NV)                            \
+    if (step.loss == Loss::squared_hinge)   \
+        TILE_OF(NV, Loss::squared_hinge);   \
+    else                                    \
+        TILE_OF(NV, Loss::bce)
             FOR_WIDTH(tiles.width(t), CALL)
 #undef CALL
         }
@@ -387,7 +177,7 @@ StepResult train_step(const Layer &layer, const float *x_DB, int64_t batch, cons
     for (int p = 0; p < count; p++) {
         float *own = xg.p + p * size;
         pack<2>(tiles, x_DB, layer.features, own);
-        const int64_t first = layer.labels * p / count, last = layer.labels * (p + 1) / count;
+        const int64_t first = bound(layer, p, count), last = bound(layer, p + 1, count);
         if (layer.wide)
             train_partition<int32_t>(layer, step, update, positives, tiles, mask.p, own, first, last, results[p]);
         else
@@ -406,27 +196,21 @@ StepResult train_step(const Layer &layer, const float *x_DB, int64_t batch, cons
 }
 
 template <class Index>
-void forward_block(const Layer &layer, const Tiles &tiles, const float *x, int64_t first, int64_t last, float *z_LB) {
-    Buffer row(layer.fan_in);
-    const Index *index = static_cast<const Index *>(layer.index);
+void forward_block(const Layer &layer, const Tiles &tiles, const float *x, int64_t first, int64_t last, Work &work,
+                   float *z_LB) {
     for (int64_t t = 0; t < tiles.count; t++) {
         const float *xt = x + tiles.at(t, layer.features);
         const int64_t lane = tiles.first(t) * W;
-        for (int64_t label = first; label < last; label++) {
-            const float *w = weights_of(layer, label, row.p);
-            float *to = z_LB + label * tiles.batch + lane;
-#define CALL(NV)                                                                                        \
-    {                                                                                                   \
-        vec z[NV];                                                                                      \
-        scores<NV, 1>(xt, w, index + label * layer.fan_in, layer.fan_in, layer.bias[label], z);            \
-        if (lane + NV * W <= tiles.batch)                                                               \
-            for (int v = 0; v < NV; v++) store(to + v * W, z[v]);                                       \
-        else                                                                                            \
-            for (int64_t b = 0; lane + b < tiles.batch; b++) to[b] = z[b / W][b % W];                   \
-    }
-            FOR_WIDTH(tiles.width(t), CALL)
+#define CALL(NV)                                                                                          \
+    each_score<NV, 1, Index>(layer, xt, first, last, work.group, work.row.p, [&](int64_t label, const vec *z) {  \
+        float *to = z_LB + label * tiles.batch + lane;                                                    \
+        if (lane + NV * W <= tiles.batch)                                                                 \
+            for (int v = 0; v < NV; v++) store(to + v * W, z[v]);                                         \
+        else                                                                                              \
+            for (int64_t b = 0; lane + b < tiles.batch; b++) to[b] = z[b / W][b % W];                     \
+    })
+        FOR_WIDTH(tiles.width(t), CALL)
 #undef CALL
-        }
     }
 }
 
@@ -434,51 +218,78 @@ void forward(const Layer &layer, const float *x_DB, int64_t batch, float *z_LB, 
     const Tiles tiles(batch);
     Buffer x(layer.features * tiles.lanes());
     pack<1>(tiles, x_DB, layer.features, x.p);
-    constexpr int64_t BLOCK = 512;
-    const int64_t blocks = up(layer.labels, BLOCK) / BLOCK;
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t n = 0; n < blocks; n++) {
-        const int64_t last = (n + 1) * BLOCK < layer.labels ? (n + 1) * BLOCK : layer.labels;
-        if (layer.wide)
-            forward_block<int32_t>(layer, tiles, x.p, n * BLOCK, last, z_LB);
+    const int64_t size = up(512, layer.group), blocks = up(layer.labels, size) / size;
+#pragma omp parallel num_threads(threads)
+    {
+        Work work(0, layer);
+#pragma omp for schedule(static)
+        for (int64_t n = 0; n < blocks; n++) {
+            const int64_t last = (n + 1) * size < layer.labels ? (n + 1) * size : layer.labels;
+            if (layer.wide)
+                forward_block<int32_t>(layer, tiles, x.p, n * size, last, work, z_LB);
+            else
+                forward_block<uint16_t>(layer, tiles, x.p, n * size, last, work, z_LB);
+        }
+    }
+}
+
+template <int NV>
+inline __attribute__((always_inline)) void load_tile(const float *from, int64_t real, vec *g) {
+    for (int v = 0; v < NV; v++) {
+        g[v] = vec{};
+        if ((v + 1) * W <= real)
+            g[v] = load(from + v * W);
         else
-            forward_block<uint16_t>(layer, tiles, x.p, n * BLOCK, last, z_LB);
+            for (int64_t b = 0; v * W + b < real; b++) g[v][b] = from[v * W + b];
+    }
+}
+
+template <int NV, class Index>
+void backward_tile(const Layer &layer, const float *grad_z_LB, int64_t lane, int64_t batch, float *xg, int64_t first,
+                   int64_t last, Work &work, bool *live, float *grad_weight_LK, float *grad_bias_L) {
+    const int64_t stride = up(layer.fan_in, W);
+    Group &group = work.group;
+    for (int64_t at = first; at < last; at += layer.group) {
+        const int64_t count = at + layer.group < last ? layer.group : last - at;
+        const Index *inputs = static_cast<const Index *>(layer.index) + at / layer.group * layer.fan_in;
+        if (layer.group > 1) {
+            group.gather<NV, 2>(xg, inputs, layer.fan_in);
+            group.weights(layer, at, count);
+        }
+        for (int64_t m = 0; m < count; m++) {
+            vec g[NV], total = {};
+            load_tile<NV>(grad_z_LB + (at + m) * batch + lane, batch - lane, g);
+            for (int v = 0; v < NV; v++) total += g[v];
+            grad_bias_L[at + m] = (lane ? grad_bias_L[at + m] : 0.0f) + sum(total);
+            if (layer.group == 1) {
+                spread<NV>(xg, weights_of(layer, at, work.row.p), inputs, layer.fan_in, g, work.partial.p);
+                reduce(work.partial.p, layer.fan_in, true, work.gw.p);
+            } else {
+                for (int v = 0; v < NV; v++) store(group.g.p + (m * NV + v) * W, g[v]);
+                group.label[m] = m;
+                live[m] = false;
+            }
+        }
+        if (layer.group > 1) group.spread<NV>(xg, inputs, layer.fan_in, count, work.gw.p, stride, live);
+        for (int64_t m = 0; m < count; m++) {
+            float *to = grad_weight_LK + (at + m) * layer.fan_in;
+            for (int64_t j = 0; j < layer.fan_in; j++) to[j] = (lane ? to[j] : 0.0f) + work.gw.p[m * stride + j];
+        }
     }
 }
 
 template <class Index>
 void backward_partition(const Layer &layer, const Tiles &tiles, const float *grad_z_LB, float *xg, float *grad_weight_LK,
                         float *grad_bias_L, int64_t first, int64_t last) {
-    const int64_t stride = up(layer.fan_in, W);
-    Work work(stride, layer.fan_in);
-    const Index *index = static_cast<const Index *>(layer.index);
+    Work work(layer.group * up(layer.fan_in, W), layer);
+    Buffer live(layer.group);
     for (int64_t t = 0; t < tiles.count; t++) {
         const int64_t offset = 2 * tiles.at(t, layer.features), lane = tiles.first(t) * W;
-        for (int64_t label = first; label < last; label++) {
-            const float *from = grad_z_LB + label * tiles.batch + lane;
-            const float *w = weights_of(layer, label, work.row.p);
-            float g_bias = 0;
-#define CALL(NV)                                                                                              \
-    {                                                                                                         \
-        vec g[NV], total = {};                                                                                \
-        for (int v = 0; v < NV; v++) {                                                                        \
-            g[v] = vec{};                                                                                     \
-            if (lane + (v + 1) * W <= tiles.batch)                                                            \
-                g[v] = load(from + v * W);                                                                    \
-            else                                                                                              \
-                for (int64_t b = 0; lane + v * W + b < tiles.batch; b++) g[v][b] = from[v * W + b];           \
-            total += g[v];                                                                                    \
-        }                                                                                                     \
-        spread<NV>(xg + offset, w, index + label * layer.fan_in, layer.fan_in, g, work.partial.p);            \
-        g_bias = sum(total);                                                                                  \
-    }
-            FOR_WIDTH(tiles.width(t), CALL)
+#define CALL(NV)                                                                                                     \
+    backward_tile<NV, Index>(layer, grad_z_LB, lane, tiles.batch, xg + offset, first, last, work,                     \
+                             reinterpret_cast<bool *>(live.p), grad_weight_LK, grad_bias_L)
+        FOR_WIDTH(tiles.width(t), CALL)
 #undef CALL
-            reduce(work.partial.p, layer.fan_in, true, work.gw.p);
-            float *to = grad_weight_LK + label * layer.fan_in;
-            for (int64_t j = 0; j < layer.fan_in; j++) to[j] = (t ? to[j] : 0.0f) + work.gw.p[j];
-            grad_bias_L[label] = (t ? grad_bias_L[label] : 0.0f) + g_bias;
-        }
     }
 }
 
@@ -492,7 +303,7 @@ void backward(const Layer &layer, const float *x_DB, const float *grad_z_LB, int
     for (int p = 0; p < count; p++) {
         float *own = xg.p + p * size;
         pack<2>(tiles, x_DB, layer.features, own);
-        const int64_t first = layer.labels * p / count, last = layer.labels * (p + 1) / count;
+        const int64_t first = bound(layer, p, count), last = bound(layer, p + 1, count);
         if (layer.wide)
             backward_partition<int32_t>(layer, tiles, grad_z_LB, own, grad_weight_LK, grad_bias_L, first, last);
         else
@@ -511,19 +322,16 @@ inline __attribute__((always_inline)) void enter(float *score, int64_t *label, i
 
 template <int NV, class Index>
 void best_of_tile(const Layer &layer, const float *x, int64_t first, int64_t last, int64_t real, int64_t k,
-                  float *score, int64_t *best, float *row) {
-    const Index *index = static_cast<const Index *>(layer.index);
+                  float *score, int64_t *best, Work &work) {
     vec bar[NV];  // the k-th best score so far of each document; +∞ for lanes that are none
     for (int v = 0; v < NV; v++)
         for (int b = 0; b < W; b++) bar[v][b] = v * W + b < real ? -INFINITY : INFINITY;
-    for (int64_t label = first; label < last; label++) {
-        vec z[NV];
-        scores<NV, 1>(x, weights_of(layer, label, row), index + label * layer.fan_in, layer.fan_in, layer.bias[label], z);
+    each_score<NV, 1, Index>(layer, x, first, last, work.group, work.row.p, [&](int64_t label, const vec *z) {
         veci any = {};
         for (int v = 0; v < NV; v++) any |= (veci)(z[v] > bar[v]);
         bool some = false;
         for (int b = 0; b < W; b++) some |= any[b] != 0;
-        if (!some) continue;
+        if (!some) return;
         for (int v = 0; v < NV; v++)
             for (int b = 0; b < W; b++)
                 if (z[v][b] > bar[v][b]) {
@@ -531,7 +339,7 @@ void best_of_tile(const Layer &layer, const float *x, int64_t first, int64_t las
                     enter(score + document * k, best + document * k, k, z[v][b], label);
                     bar[v][b] = score[document * k + k - 1];
                 }
-    }
+    });
 }
 
 void top_k(const Layer &layer, const float *x_DB, int64_t batch, int64_t k, float *score_Bk, int64_t *label_Bk,
@@ -544,8 +352,8 @@ void top_k(const Layer &layer, const float *x_DB, int64_t batch, int64_t k, floa
     pack<1>(tiles, x_DB, layer.features, x.p);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (int p = 0; p < count; p++) {
-        Buffer row(layer.fan_in);
-        const int64_t first = layer.labels * p / count, last = layer.labels * (p + 1) / count;
+        Work work(0, layer);
+        const int64_t first = bound(layer, p, count), last = bound(layer, p + 1, count);
         for (int64_t t = 0; t < tiles.count; t++) {
             const int64_t lane = tiles.first(t) * W, at = (p * tiles.lanes() + lane) * k;
             const int64_t real = tiles.batch - lane;
@@ -553,9 +361,9 @@ void top_k(const Layer &layer, const float *x_DB, int64_t batch, int64_t k, floa
 #define CALL(NV)                                                                                              \
     {                                                                                                         \
         if (layer.wide)                                                                                       \
-            best_of_tile<NV, int32_t>(layer, xt, first, last, real, k, score.p + at, label + at, row.p);      \
+            best_of_tile<NV, int32_t>(layer, xt, first, last, real, k, score.p + at, label + at, work);      \
         else                                                                                                  \
-            best_of_tile<NV, uint16_t>(layer, xt, first, last, real, k, score.p + at, label + at, row.p);     \
+            best_of_tile<NV, uint16_t>(layer, xt, first, last, real, k, score.p + at, label + at, work);     \
     }
             FOR_WIDTH(tiles.width(t), CALL)
 #undef CALL

@@ -1,6 +1,6 @@
 // What the kernels are given and give back: plain pointers, no torch, no Python.
 //
-// Shapes: B documents (rows of x), D features, L labels, K fan-in, P positive pairs, k predictions a document.
+// Shapes: B documents, D features, L labels, K fan-in, G labels a group, P positive pairs, k predictions a document.
 #pragma once
 
 #include <cstdint>
@@ -10,13 +10,14 @@ namespace xmc {
 enum class Loss : int { squared_hinge = 0, bce = 1, given = 2 };
 enum class Rule : int { sgd = 0, momentum = 1, adamw = 2 };
 
-// A fixed fan-in layer. Label l reads inputs index[l*K .. l*K+K) with weights weight[l*K .. l*K+K).
+// A fixed fan-in layer. Label l has weights weight[l*K .. l*K+K) and reads the inputs of row l/G of the index: G = 1 gives
+// each label inputs of its own, G > 1 is a group of neighbours that share one row (the last group may be short).
 struct Layer {
     void *weight;       // float32, or bfloat16 if bf16
     const void *index;  // uint16, or int32 if wide
     float *bias;        // L
     bool bf16, wide;
-    int64_t labels, features, fan_in;
+    int64_t labels, features, fan_in, group;
 };
 
 // Positive pairs, sorted by label, then document.

@@ -49,18 +49,20 @@ bool is_type(const Any &array, nb::dlpack::dtype_code code, int bits) {
     return array.dtype().code == (uint8_t)code && array.dtype().bits == bits && array.dtype().lanes == 1;
 }
 
-xmc::Layer layer_of(const Any &weight_LK, const Any &index_LK, const Float &bias_L, int64_t features) {
-    require(weight_LK.ndim() == 2 && index_LK.ndim() == 2, "weight_LK and index_LK have two dimensions");
-    require(weight_LK.shape(0) == index_LK.shape(0) && weight_LK.shape(1) == index_LK.shape(1),
-            "weight_LK and index_LK have the same shape");
+xmc::Layer layer_of(const Any &weight_LK, const Any &index_HK, const Float &bias_L, int64_t group, int64_t features) {
+    require(weight_LK.ndim() == 2 && index_HK.ndim() == 2, "weight_LK and index_HK have two dimensions");
+    require(group > 0, "group is at least 1");
+    require(((int64_t)weight_LK.shape(0) + group - 1) / group == (int64_t)index_HK.shape(0) &&
+                weight_LK.shape(1) == index_HK.shape(1),
+            "index_HK has one row for each group of labels, and as many columns as weight_LK");
     const bool bf16 = is_type(weight_LK, nb::dlpack::dtype_code::Bfloat, 16);
     require(bf16 || is_type(weight_LK, nb::dlpack::dtype_code::Float, 32), "weight_LK is float32 or bfloat16");
-    const bool wide = is_type(index_LK, nb::dlpack::dtype_code::Int, 32);
-    require(wide || is_type(index_LK, nb::dlpack::dtype_code::UInt, 16), "index_LK is uint16 or int32");
+    const bool wide = is_type(index_HK, nb::dlpack::dtype_code::Int, 32);
+    require(wide || is_type(index_HK, nb::dlpack::dtype_code::UInt, 16), "index_HK is uint16 or int32");
     require(bias_L.ndim() == 1 && bias_L.shape(0) == weight_LK.shape(0), "bias_L has L elements");
     require(weight_LK.shape(1) > 0, "K is at least 1");
-    return {const_cast<void *>(weight_LK.data()), index_LK.data(), const_cast<float *>(bias_L.data()), bf16, wide,
-            (int64_t)weight_LK.shape(0), features, (int64_t)weight_LK.shape(1)};
+    return {const_cast<void *>(weight_LK.data()), index_HK.data(), const_cast<float *>(bias_L.data()), bf16, wide,
+            (int64_t)weight_LK.shape(0), features, (int64_t)weight_LK.shape(1), group};
 }
 
 float *moment(std::optional<Float> &array, size_t size, bool needed) {
@@ -69,17 +71,17 @@ float *moment(std::optional<Float> &array, size_t size, bool needed) {
     return needed ? array->data() : nullptr;
 }
 
-void forward(Any weight_LK, Any index_LK, Float bias_L, Float x_DB, Float z_LB, int threads) {
+void forward(Any weight_LK, Any index_HK, Float bias_L, int64_t group, Float x_DB, Float z_LB, int threads) {
     require(x_DB.ndim() == 2 && z_LB.ndim() == 2, "x_DB and z_LB have two dimensions");
-    const auto layer = layer_of(weight_LK, index_LK, bias_L, x_DB.shape(0));
+    const auto layer = layer_of(weight_LK, index_HK, bias_L, group, x_DB.shape(0));
     require((int64_t)z_LB.shape(0) == layer.labels && z_LB.shape(1) == x_DB.shape(1), "z_LB is L × B");
     nb::gil_scoped_release free;
     kernels().forward(layer, x_DB.data(), x_DB.shape(1), z_LB.data(), threads);
 }
 
-void backward(Any weight_LK, Any index_LK, Float bias_L, Float x_DB, Float grad_z_LB, Float grad_x_DB,
+void backward(Any weight_LK, Any index_HK, Float bias_L, int64_t group, Float x_DB, Float grad_z_LB, Float grad_x_DB,
               Float grad_weight_LK, Float grad_bias_L, int threads) {
-    const auto layer = layer_of(weight_LK, index_LK, bias_L, x_DB.shape(0));
+    const auto layer = layer_of(weight_LK, index_HK, bias_L, group, x_DB.shape(0));
     require(grad_z_LB.size() == layer.labels * x_DB.shape(1) && grad_x_DB.size() == x_DB.size() &&
                 grad_weight_LK.size() == weight_LK.size() && grad_bias_L.size() == bias_L.size(),
             "a gradient has the size of what it is the gradient of");
@@ -89,12 +91,12 @@ void backward(Any weight_LK, Any index_LK, Float bias_L, Float x_DB, Float grad_
 }
 
 std::tuple<double, int64_t, int64_t, int64_t> train_step(
-    Any weight_LK, Any index_LK, Float bias_L, Float x_DB, Int label_P, Int row_P, Float grad_x_DB,
+    Any weight_LK, Any index_HK, Float bias_L, int64_t group, Float x_DB, Int label_P, Int row_P, Float grad_x_DB,
     std::optional<Float> label_weight_L, int loss, float scale, int rule, float rate, float decay, float bias_rate,
     float bias_decay, float momentum, float beta1, float beta2, float epsilon, float correction1, float correction2, uint64_t key,
     std::optional<Float> first_LK, std::optional<Float> second_LK, std::optional<Float> first_L,
     std::optional<Float> second_L, int threads) {
-    const auto layer = layer_of(weight_LK, index_LK, bias_L, x_DB.shape(0));
+    const auto layer = layer_of(weight_LK, index_HK, bias_L, group, x_DB.shape(0));
     require(loss == 0 || loss == 1, "loss is 0 (squared hinge) or 1 (BCE)");
     require(rule >= 0 && rule <= 2, "rule is 0 (SGD), 1 (momentum) or 2 (AdamW)");
     require(x_DB.ndim() == 2 && x_DB.shape(1) > 0 && grad_x_DB.size() == x_DB.size(), "grad_x_DB is D × B");
@@ -112,8 +114,8 @@ std::tuple<double, int64_t, int64_t, int64_t> train_step(
     return {r.loss, r.zeros, r.skipped, r.bad_label};
 }
 
-void top_k(Any weight_LK, Any index_LK, Float bias_L, Float x_DB, Float score_Bk, Int label_Bk, int threads) {
-    const auto layer = layer_of(weight_LK, index_LK, bias_L, x_DB.shape(0));
+void top_k(Any weight_LK, Any index_HK, Float bias_L, int64_t group, Float x_DB, Float score_Bk, Int label_Bk, int threads) {
+    const auto layer = layer_of(weight_LK, index_HK, bias_L, group, x_DB.shape(0));
     require(score_Bk.ndim() == 2 && score_Bk.shape(0) == x_DB.shape(1) && label_Bk.size() == score_Bk.size() &&
                 score_Bk.shape(1) > 0,
             "score_Bk and label_Bk are B × k");

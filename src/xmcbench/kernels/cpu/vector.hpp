@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 namespace {
 
@@ -67,6 +68,20 @@ inline __attribute__((always_inline)) vec sums(const vec *a) {
     for (int i = 0; i < W; i++) r[i] = sum(a[i]);
     return r;
 #endif
+}
+
+// One step of a transposition: of two rows S apart, the lanes with bit S change places.
+template <int S, std::size_t... P>
+inline __attribute__((always_inline)) void exchange(vec &a, vec &b, std::index_sequence<P...>) {
+    const vec low = __builtin_shufflevector(a, b, ((int(P) & S) ? W + int(P) - S : int(P))...);
+    b = __builtin_shufflevector(a, b, ((int(P) & S) ? W + int(P) : int(P) + S)...);
+    a = low;
+}
+template <int S = 1>
+inline __attribute__((always_inline)) void transpose(vec *rows) {
+    for (int i = 0; i < W; i++)
+        if (!(i & S)) exchange<S>(rows[i], rows[i + S], std::make_index_sequence<W>{});
+    if constexpr (2 * S < W) transpose<2 * S>(rows);
 }
 
 // e^x for x ≤ 0 (Cephes' polynomial, 2 ulp); below −87 it is e^−87, a NaN stays.

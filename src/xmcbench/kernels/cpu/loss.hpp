@@ -1,0 +1,102 @@
+// Loss and score gradient of one label and one tile, and what a partition carries from label to label.
+#pragma once
+
+#include <cmath>
+
+#include "group.hpp"
+
+namespace {
+
+using namespace xmc;
+
+struct Work {  // what one partition carries from label to label
+    Buffer partial, gw, row;
+    Group group;
+    LogSum logs;
+    vec losses = {};   // of the labels since the last flush
+    veci nonzero = {};  // −1 for each score gradient that is not zero, since the last flush
+    double loss = 0;
+    int64_t zeros = 0, skipped = 0, bad = -1;
+    Work(int64_t connections, const Layer &layer)
+        : partial(up(layer.fan_in, W) * W), gw(connections), row(up(layer.fan_in, W)), group(layer) {
+        std::memset(partial.p, 0, up(layer.fan_in, W) * W * 4);
+    }
+    void flush() {
+        loss += (double)sum(losses);
+        zeros += sum(nonzero);  // the number of documents was added before
+        losses = vec{};
+        nonzero = veci{};
+    }
+};
+
+// Loss and its gradient for one label and one tile. Returns whether any gradient is not zero.
+template <int NV, Loss LOSS>
+inline __attribute__((always_inline)) bool loss_gradient(const Step &step, float label_weight, const vec *z, const float *mask, const int64_t *row,
+                          int64_t positives, int64_t first, float per_document, Work &work, vec *g, vec &total) {
+    const float scale = step.scale * label_weight * per_document;
+    const vec zero = {}, one = all(1.0f);
+    vec s = {};
+    if (LOSS == Loss::squared_hinge) {
+        const vec size = all(2 * scale);
+        for (int v = 0; v < NV; v++) {
+            const vec m = z[v] + one;
+            const vec margin = (vec)(bits(where(m < zero, zero, m)) & bits(load(mask + v * W)));
+            s += margin * margin;
+            g[v] = margin * size;
+        }
+    } else {
+        vec product = work.logs.product;
+        for (int v = 0; v < NV; v++) {
+            const veci real = bits(load(mask + v * W));
+            const veci negative = (veci)(z[v] < zero);
+            const vec e = (vec)(bits(exp_negative(where(negative, z[v], -z[v]))) & real);  // 0 where no document is
+            const vec d = e + one;
+            const vec i = one / d;
+            g[v] = (vec)(bits(where(negative, e * i, i) * scale) & real);
+            // softplus(z) = max(z, 0) + log(1 + e^−|z|); what rounding took from 1 + e is added to first order.
+            s += (vec)(bits(where(negative, zero, z[v])) & real) + (e - (d - one));
+            product *= d;
+        }
+        // The labels' logarithms share one product, unless they are weighted.
+        if (label_weight == 1.0f) {
+            work.logs.product = product;
+            work.logs.renormalise();
+        } else {
+            LogSum own;
+            own.product = product / work.logs.product;
+            for (int b = 0; b < W; b++) s[b] += std::log(own.product[b]);
+        }
+    }
+    vec loss = s;
+    if (positives) {
+        alignas(64) float zs[NV * W], gs[NV * W];
+        for (int v = 0; v < NV; v++) store(zs + v * W, z[v]), store(gs + v * W, g[v]);
+        float correction = 0;
+        for (int64_t p = 0; p < positives; p++) {
+            const int64_t b = row[p] - first;
+            if (b < 0 || b >= NV * W || (p && row[p] == row[p - 1])) continue;  // another tile's, or given twice
+            if (LOSS == Loss::squared_hinge) {
+                const float as_negative = zs[b] + 1 < 0 ? 0 : zs[b] + 1, m = 1 - zs[b] < 0 ? 0 : 1 - zs[b];
+                correction += m * m - as_negative * as_negative;
+                gs[b] = -2 * m * scale;
+            } else {
+                correction -= zs[b];
+                gs[b] -= scale;
+            }
+        }
+        loss[0] += correction;
+        for (int v = 0; v < NV; v++) g[v] = load(gs + v * W);
+    }
+    work.losses += loss * label_weight;
+    veci live = {};
+    vec t = {};
+    for (int v = 0; v < NV; v++) {
+        live += (veci)(g[v] != zero);  // −1 where it is not zero (a NaN is not)
+        t += g[v];
+    }
+    work.nonzero += live;
+    total += t;
+    return sum(live) != 0;
+}
+
+}  // namespace

@@ -1,0 +1,105 @@
+// Batches cut into tiles that registers can hold, labels into partitions whose number is theirs alone.
+#pragma once
+
+#include <cstdlib>
+#include <cstring>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+#include "fan_in.hpp"
+#include "vector.hpp"
+
+namespace {
+
+using namespace xmc;
+
+constexpr int TILE = 8;             // vectors of documents in a tile, at most: as many accumulators fit the registers
+constexpr int64_t CHUNK = 8192;     // connections whose weight gradient is kept between tiles (32 KB)
+constexpr int MAX_PARTITIONS = 16;
+constexpr int64_t LARGE = 2 << 20;  // bytes of a large page
+
+inline __attribute__((always_inline)) int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
+
+struct Buffer {  // aligned floats; an allocation that fails ends the program as any other would
+    float *p;
+    explicit Buffer(int64_t n) {
+        // Rows are read in random order: large pages spare most of the misses of the address translation.
+        const int64_t bytes = n * 4 + 64, page = bytes >= LARGE / 32 ? LARGE : 64;
+        p = static_cast<float *>(std::aligned_alloc(page, up(bytes, page)));
+        if (!p) std::abort();
+#if defined(__linux__)
+        if (page == LARGE) madvise(p, up(bytes, page), MADV_HUGEPAGE);
+#endif
+    }
+    ~Buffer() { std::free(p); }
+    Buffer(const Buffer &) = delete;
+    Buffer &operator=(const Buffer &) = delete;
+};
+
+struct Tiles {
+    int64_t batch, vectors, count;
+    explicit Tiles(int64_t b) : batch(b), vectors(up(b, W) / W), count(up(vectors, TILE) / TILE) {}
+    int64_t first(int64_t t) const { return t * vectors / count; }  // in vectors
+    int width(int64_t t) const { return int(first(t + 1) - first(t)); }
+    int64_t lanes() const { return vectors * W; }
+    // Where row d of tile t begins in a packed array of D rows.
+    int64_t at(int64_t t, int64_t features) const { return first(t) * W * features; }
+};
+
+// The row of weights as float32: the layer's own, or widened into scratch.
+inline __attribute__((always_inline)) float *weights_of(const Layer &layer, int64_t label, float *row) {
+    if (!layer.bf16) return static_cast<float *>(layer.weight) + label * layer.fan_in;
+    const uint16_t *from = static_cast<const uint16_t *>(layer.weight) + label * layer.fan_in;
+    for (int64_t j = 0; j < layer.fan_in; j++) row[j] = from_bf16(from[j]);
+    return row;
+}
+
+int partitions(int64_t labels) {
+    const int64_t n = (labels + 1023) / 1024;
+    return int(n < 1 ? 1 : n > MAX_PARTITIONS ? MAX_PARTITIONS : n);
+}
+
+// Tile by tile, row by row; with ROWS = 2 each row of x is followed by a row of zeros for its gradient.
+template <int ROWS>
+void pack(const Tiles &tiles, const float *x_DB, int64_t features, float *packed) {
+    for (int64_t t = 0; t < tiles.count; t++) {
+        const int64_t from = tiles.first(t) * W, n = tiles.width(t) * W;
+        const int64_t real = tiles.batch - from < n ? tiles.batch - from : n;
+        float *to = packed + ROWS * tiles.at(t, features);
+        for (int64_t d = 0; d < features; d++, to += ROWS * n) {
+            std::memcpy(to, x_DB + d * tiles.batch + from, real * 4);
+            std::memset(to + real, 0, (ROWS * n - real) * 4);
+        }
+    }
+}
+
+// Add the partitions' sums in order into grad_x_DB.
+void unpack(const Tiles &tiles, const float *parts, int count, int64_t features, float *grad_x_DB, int threads) {
+    const int64_t size = 2 * features * tiles.lanes();
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t d = 0; d < features; d++)
+        for (int64_t t = 0; t < tiles.count; t++) {
+            const int64_t from = tiles.first(t) * W, n = tiles.width(t) * W;
+            const float *row = parts + 2 * tiles.at(t, features) + (2 * d + 1) * n;
+            for (int64_t b = 0; b < n && from + b < tiles.batch; b++) {
+                float s = 0;
+                for (int p = 0; p < count; p++) s += row[p * size + b];
+                grad_x_DB[d * tiles.batch + from + b] = s;
+            }
+        }
+}
+
+#define FOR_WIDTH(width, call)     \
+    switch (width) {               \
+    case 1: call(1); break;        \
+    case 2: call(2); break;        \
+    case 3: call(3); break;        \
+    case 4: call(4); break;        \
+    case 5: call(5); break;        \
+    case 6: call(6); break;        \
+    case 7: call(7); break;        \
+    default: call(8); break;       \
+    }
+
+}  // namespace

@@ -1,0 +1,32 @@
+"""Group-shared fixed fan-in: G neighbouring labels read the same K inputs, each with weights of its own.
+
+After HASTE (arXiv 2606.01117): the rows of a group are gathered once and the rest is small dense products, and the index
+costs 1/G of that of fixed fan-in. Which labels are neighbours is their order; grouping alike labels is up to the data set.
+"""
+
+import torch
+from torch import Tensor
+
+from xmcbench.output.fixed_fan_in import FixedFanIn
+from xmcbench.output.layer import required
+from xmcbench.recipe import Output
+
+
+class GroupFanIn(FixedFanIn):
+    """z_l = b_l + Σ_j w_lj · x[index_gj], g = ⌊l/G⌋, K distinct rising inputs a group."""
+
+    index_buffers = ("index_HK",)
+    index_name = "index_HK"
+
+    def labels_a_row(self, recipe: Output) -> int:
+        return required(recipe.group, "output.group", recipe.kind)
+
+    def _row_weights(self) -> Tensor:
+        """Return the mean |w| of each input over the labels of its group (HASTE's score of a connection)."""
+        group_L = torch.arange(self.labels, device=self.weight_LK.device) // self.group
+        total_HK = torch.zeros(self.index.shape, dtype=torch.float32, device=self.weight_LK.device)
+        total_HK.index_add_(0, group_L, self.weight_LK.detach().float().abs())
+        return total_HK / torch.bincount(group_L)[:, None]
+
+
+LAYER = GroupFanIn
