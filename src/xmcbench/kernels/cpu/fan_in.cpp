@@ -21,7 +21,7 @@ namespace {
 using namespace xmc;
 
 // Call f(label, its NV vectors of scores) for labels [first, last); `first` begins a group.
-template <int NV, int ROWS, class Index, class F>
+template <int NV, class Index, class F>
 inline __attribute__((always_inline)) void each_score(const Layer &layer, const float *x, int64_t first, int64_t last, Group &group, float *row,
                        F &&f) {
     const Index *index = static_cast<const Index *>(layer.index);
@@ -29,14 +29,14 @@ inline __attribute__((always_inline)) void each_score(const Layer &layer, const 
     if (layer.group == 1) {
         for (int64_t label = first; label < last; label++) {
             const float *w = weights_of(layer, label, row);
-            scores<NV, ROWS>(x, w, index + label * layer.fan_in, layer.fan_in, layer.bias[label], z);
+            scores<NV>(x, w, index + label * layer.fan_in, layer.fan_in, layer.bias[label], z);
             f(label, z);
         }
         return;
     }
     for (int64_t at = first; at < last; at += layer.group) {
         const int64_t count = at + layer.group < last ? layer.group : last - at;
-        group.gather<NV, ROWS>(x, index + at / layer.group * layer.fan_in, layer.fan_in);
+        group.gather<NV>(x, index + at / layer.group * layer.fan_in, layer.fan_in);
         group.weights(layer, at, count);
         group.scores<NV>(layer, at, count);
         for (int64_t m = 0; m < count; m++) {
@@ -59,9 +59,9 @@ struct Chunk {
     float *g_bias;
 };
 
-template <int NV, Loss LOSS, class Index>
+template <int NV, Loss LOSS, bool MASKED, class Index>
 void chunk_tile(const Layer &layer, const Step &step, const Chunk &chunk, const Positives &positives, const float *mask,
-                float *xg, int64_t lane, int64_t batch, int64_t stride, Work &work) {
+                const float *x, float *gx, int64_t lane, int64_t batch, int64_t stride, Work &work) {
     const Index *index = static_cast<const Index *>(layer.index);
     const int64_t real = batch - lane < NV * W ? batch - lane : NV * W;
     for (int64_t label = chunk.first; label < chunk.last; label++) {
@@ -69,34 +69,33 @@ void chunk_tile(const Layer &layer, const Step &step, const Chunk &chunk, const 
         const Index *inputs = index + label * layer.fan_in;
         const float *w = weights_of(layer, label, work.row.p);
         vec z[NV], g[NV], total = {};
-        scores<NV, 2>(xg, w, inputs, layer.fan_in, layer.bias[label], z);
+        scores<NV>(x, w, inputs, layer.fan_in, layer.bias[label], z);
         const int64_t *rows = positives.row + chunk.from[i];
         work.zeros += real;
-        const bool live = loss_gradient<NV, LOSS>(step, step.label_weight ? step.label_weight[label] : 1.0f, z, mask, rows,
+        const bool live = loss_gradient<NV, LOSS, MASKED>(step, step.label_weight ? step.label_weight[label] : 1.0f, z, mask, rows,
                                             chunk.from[i + 1] - chunk.from[i], lane, 1.0f / (float)batch, work, g, total);
         if (!live) continue;
-        spread<NV>(xg, w, inputs, layer.fan_in, g, work.partial.p);
-        reduce(work.partial.p, layer.fan_in, !chunk.live[i], work.gw.p + i * stride);
+        spread<NV>(x, gx, w, inputs, layer.fan_in, g, !chunk.live[i], work.gw.p + i * stride);
         chunk.g_bias[i] += sum(total);
         chunk.live[i] = true;
     }
 }
 
 // The same for groups: labels whose gradients are all zero drop out of the products.
-template <int NV, Loss LOSS, class Index>
+template <int NV, Loss LOSS, bool MASKED, class Index>
 void chunk_tile_of_groups(const Layer &layer, const Step &step, const Chunk &chunk, const Positives &positives,
-                          const float *mask, float *xg, int64_t lane, int64_t batch, int64_t stride, Work &work) {
+                          const float *mask, const float *x, float *gx, int64_t lane, int64_t batch, int64_t stride, Work &work) {
     const int64_t real = batch - lane < NV * W ? batch - lane : NV * W;
     Group &group = work.group;
     for (int64_t at = chunk.first; at < chunk.last; at += layer.group) {
         const Index *inputs = static_cast<const Index *>(layer.index) + at / layer.group * layer.fan_in;
         int64_t count = 0;
-        each_score<NV, 2, Index>(layer, xg, at, at + layer.group < chunk.last ? at + layer.group : chunk.last, group, nullptr,
+        each_score<NV, Index>(layer, x, at, at + layer.group < chunk.last ? at + layer.group : chunk.last, group, nullptr,
                    [&](int64_t label, const vec *z) {
                        const int64_t i = label - chunk.first;
                        vec g[NV], total = {};
                        work.zeros += real;
-                       const bool live = loss_gradient<NV, LOSS>(
+                       const bool live = loss_gradient<NV, LOSS, MASKED>(
                            step, step.label_weight ? step.label_weight[label] : 1.0f, z, mask, positives.row + chunk.from[i],
                            chunk.from[i + 1] - chunk.from[i], lane, 1.0f / (float)batch, work, g, total);
                        if (!live) return;
@@ -106,14 +105,14 @@ void chunk_tile_of_groups(const Layer &layer, const Step &step, const Chunk &chu
                        chunk.g_bias[i] += sum(total);
                    });
         if (!count) continue;
-        group.spread<NV>(xg, inputs, layer.fan_in, count, work.gw.p, stride, chunk.live);
+        group.spread<NV>(gx, inputs, layer.fan_in, count, work.gw.p, stride, chunk.live);
         for (int64_t n = 0; n < count; n++) chunk.live[group.label[n]] = true;
     }
 }
 
 template <class Index>
 void train_partition(const Layer &layer, const Step &step, const Update &update, const Positives &positives,
-                     const Tiles &tiles, const float *mask, float *xg, int64_t first, int64_t last, StepResult &result) {
+                     const Tiles &tiles, const float *mask, const float *x, float *gx, int64_t first, int64_t last, StepResult &result) {
     const int64_t stride = up(layer.fan_in, W);
     const int64_t wanted = (tiles.count == 1 ? 8 : CHUNK / stride) / layer.group * layer.group;
     const int64_t size = wanted < layer.group ? layer.group : wanted;
@@ -138,11 +137,12 @@ void train_partition(const Layer &layer, const Step &step, const Update &update,
         }
         from[n] = p;
         for (int64_t t = 0; t < tiles.count; t++) {
-            const int64_t offset = 2 * tiles.at(t, layer.features);
-            const int64_t lane = tiles.first(t) * W;
+            const int64_t offset = tiles.at(t, layer.features), lane = tiles.first(t) * W;
+            const bool full = lane + tiles.width(t) * W <= tiles.batch;
 #define TILE_OF(NV, LOSS)                                                                                            \
-    (layer.group > 1 ? chunk_tile_of_groups<NV, LOSS, Index> : chunk_tile<NV, LOSS, Index>)(                         \
-        layer, step, chunk, positives, mask + lane, xg + offset, lane, tiles.batch, stride, work)
+    (layer.group > 1 ? (full ? chunk_tile_of_groups<NV, LOSS, false, Index> : chunk_tile_of_groups<NV, LOSS, true, Index>) \
+                     : (full ? chunk_tile<NV, LOSS, false, Index> : chunk_tile<NV, LOSS, true, Index>))(             \
+        layer, step, chunk, positives, mask + lane, x + offset, gx + offset, lane, tiles.batch, stride, work)
 #define CALL(NV)                            \
     if (step.loss == Loss::squared_hinge)   \
         TILE_OF(NV, Loss::squared_hinge);   \
@@ -166,8 +166,9 @@ StepResult train_step(const Layer &layer, const float *x_DB, int64_t batch, cons
                       const Step &step, const Update &update, float *grad_x_DB, int threads) {
     const Tiles tiles(batch);
     const int count = partitions(layer.labels);
-    const int64_t size = 2 * layer.features * tiles.lanes();
-    Buffer xg(size * count), mask(tiles.lanes());
+    const int64_t size = layer.features * tiles.lanes();
+    Buffer x(size), gx(size * count), mask(tiles.lanes());
+    pack(tiles, x_DB, layer.features, x.p);
     for (int64_t b = 0; b < tiles.lanes(); b++) {
         const int32_t real = b < batch ? -1 : 0;
         std::memcpy(mask.p + b, &real, 4);
@@ -175,15 +176,15 @@ StepResult train_step(const Layer &layer, const float *x_DB, int64_t batch, cons
     StepResult results[MAX_PARTITIONS];
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (int p = 0; p < count; p++) {
-        float *own = xg.p + p * size;
-        pack<2>(tiles, x_DB, layer.features, own);
+        float *own = gx.p + p * size;
+        std::memset(own, 0, size * 4);
         const int64_t first = bound(layer, p, count), last = bound(layer, p + 1, count);
         if (layer.wide)
-            train_partition<int32_t>(layer, step, update, positives, tiles, mask.p, own, first, last, results[p]);
+            train_partition<int32_t>(layer, step, update, positives, tiles, mask.p, x.p, own, first, last, results[p]);
         else
-            train_partition<uint16_t>(layer, step, update, positives, tiles, mask.p, own, first, last, results[p]);
+            train_partition<uint16_t>(layer, step, update, positives, tiles, mask.p, x.p, own, first, last, results[p]);
     }
-    unpack(tiles, xg.p, count, layer.features, grad_x_DB, threads);
+    unpack(tiles, gx.p, count, layer.features, grad_x_DB, threads);
     StepResult sum{0, 0, 0, -1};
     for (int p = 0; p < count; p++) {
         sum.loss += results[p].loss;
@@ -202,7 +203,7 @@ void forward_block(const Layer &layer, const Tiles &tiles, const float *x, int64
         const float *xt = x + tiles.at(t, layer.features);
         const int64_t lane = tiles.first(t) * W;
 #define CALL(NV)                                                                                          \
-    each_score<NV, 1, Index>(layer, xt, first, last, work.group, work.row.p, [&](int64_t label, const vec *z) {  \
+    each_score<NV, Index>(layer, xt, first, last, work.group, work.row.p, [&](int64_t label, const vec *z) {  \
         float *to = z_LB + label * tiles.batch + lane;                                                    \
         if (lane + NV * W <= tiles.batch)                                                                 \
             for (int v = 0; v < NV; v++) store(to + v * W, z[v]);                                         \
@@ -216,8 +217,9 @@ void forward_block(const Layer &layer, const Tiles &tiles, const float *x, int64
 
 void forward(const Layer &layer, const float *x_DB, int64_t batch, float *z_LB, int threads) {
     const Tiles tiles(batch);
+    expect_large(z_LB, layer.labels * batch * 4);
     Buffer x(layer.features * tiles.lanes());
-    pack<1>(tiles, x_DB, layer.features, x.p);
+    pack(tiles, x_DB, layer.features, x.p);
     const int64_t size = up(512, layer.group), blocks = up(layer.labels, size) / size;
 #pragma omp parallel num_threads(threads)
     {
@@ -245,7 +247,7 @@ inline __attribute__((always_inline)) void load_tile(const float *from, int64_t 
 }
 
 template <int NV, class Index>
-void backward_tile(const Layer &layer, const float *grad_z_LB, int64_t lane, int64_t batch, float *xg, int64_t first,
+void backward_tile(const Layer &layer, const float *grad_z_LB, int64_t lane, int64_t batch, const float *x, float *gx, int64_t first,
                    int64_t last, Work &work, bool *live, float *grad_weight_LK, float *grad_bias_L) {
     const int64_t stride = up(layer.fan_in, W);
     Group &group = work.group;
@@ -253,7 +255,7 @@ void backward_tile(const Layer &layer, const float *grad_z_LB, int64_t lane, int
         const int64_t count = at + layer.group < last ? layer.group : last - at;
         const Index *inputs = static_cast<const Index *>(layer.index) + at / layer.group * layer.fan_in;
         if (layer.group > 1) {
-            group.gather<NV, 2>(xg, inputs, layer.fan_in);
+            group.gather<NV>(x, inputs, layer.fan_in);
             group.weights(layer, at, count);
         }
         for (int64_t m = 0; m < count; m++) {
@@ -262,15 +264,14 @@ void backward_tile(const Layer &layer, const float *grad_z_LB, int64_t lane, int
             for (int v = 0; v < NV; v++) total += g[v];
             grad_bias_L[at + m] = (lane ? grad_bias_L[at + m] : 0.0f) + sum(total);
             if (layer.group == 1) {
-                spread<NV>(xg, weights_of(layer, at, work.row.p), inputs, layer.fan_in, g, work.partial.p);
-                reduce(work.partial.p, layer.fan_in, true, work.gw.p);
+                spread<NV>(x, gx, weights_of(layer, at, work.row.p), inputs, layer.fan_in, g, true, work.gw.p);
             } else {
                 for (int v = 0; v < NV; v++) store(group.g.p + (m * NV + v) * W, g[v]);
                 group.label[m] = m;
                 live[m] = false;
             }
         }
-        if (layer.group > 1) group.spread<NV>(xg, inputs, layer.fan_in, count, work.gw.p, stride, live);
+        if (layer.group > 1) group.spread<NV>(gx, inputs, layer.fan_in, count, work.gw.p, stride, live);
         for (int64_t m = 0; m < count; m++) {
             float *to = grad_weight_LK + (at + m) * layer.fan_in;
             for (int64_t j = 0; j < layer.fan_in; j++) to[j] = (lane ? to[j] : 0.0f) + work.gw.p[m * stride + j];
@@ -279,14 +280,14 @@ void backward_tile(const Layer &layer, const float *grad_z_LB, int64_t lane, int
 }
 
 template <class Index>
-void backward_partition(const Layer &layer, const Tiles &tiles, const float *grad_z_LB, float *xg, float *grad_weight_LK,
+void backward_partition(const Layer &layer, const Tiles &tiles, const float *grad_z_LB, const float *x, float *gx, float *grad_weight_LK,
                         float *grad_bias_L, int64_t first, int64_t last) {
     Work work(layer.group * up(layer.fan_in, W), layer);
     Buffer live(layer.group);
     for (int64_t t = 0; t < tiles.count; t++) {
-        const int64_t offset = 2 * tiles.at(t, layer.features), lane = tiles.first(t) * W;
+        const int64_t offset = tiles.at(t, layer.features), lane = tiles.first(t) * W;
 #define CALL(NV)                                                                                                     \
-    backward_tile<NV, Index>(layer, grad_z_LB, lane, tiles.batch, xg + offset, first, last, work,                     \
+    backward_tile<NV, Index>(layer, grad_z_LB, lane, tiles.batch, x + offset, gx + offset, first, last, work,                     \
                              reinterpret_cast<bool *>(live.p), grad_weight_LK, grad_bias_L)
         FOR_WIDTH(tiles.width(t), CALL)
 #undef CALL
@@ -297,19 +298,21 @@ void backward(const Layer &layer, const float *x_DB, const float *grad_z_LB, int
               float *grad_weight_LK, float *grad_bias_L, int threads) {
     const Tiles tiles(batch);
     const int count = partitions(layer.labels);
-    const int64_t size = 2 * layer.features * tiles.lanes();
-    Buffer xg(size * count);
+    const int64_t size = layer.features * tiles.lanes();
+    expect_large(grad_weight_LK, layer.labels * layer.fan_in * 4);
+    Buffer x(size), gx(size * count);
+    pack(tiles, x_DB, layer.features, x.p);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (int p = 0; p < count; p++) {
-        float *own = xg.p + p * size;
-        pack<2>(tiles, x_DB, layer.features, own);
+        float *own = gx.p + p * size;
+        std::memset(own, 0, size * 4);
         const int64_t first = bound(layer, p, count), last = bound(layer, p + 1, count);
         if (layer.wide)
-            backward_partition<int32_t>(layer, tiles, grad_z_LB, own, grad_weight_LK, grad_bias_L, first, last);
+            backward_partition<int32_t>(layer, tiles, grad_z_LB, x.p, own, grad_weight_LK, grad_bias_L, first, last);
         else
-            backward_partition<uint16_t>(layer, tiles, grad_z_LB, own, grad_weight_LK, grad_bias_L, first, last);
+            backward_partition<uint16_t>(layer, tiles, grad_z_LB, x.p, own, grad_weight_LK, grad_bias_L, first, last);
     }
-    unpack(tiles, xg.p, count, layer.features, grad_x_DB, threads);
+    unpack(tiles, gx.p, count, layer.features, grad_x_DB, threads);
 }
 
 // Keeps the k best of a stream whose labels rise: a later label enters only if it is strictly better.
@@ -326,7 +329,7 @@ void best_of_tile(const Layer &layer, const float *x, int64_t first, int64_t las
     vec bar[NV];  // the k-th best score so far of each document; +∞ for lanes that are none
     for (int v = 0; v < NV; v++)
         for (int b = 0; b < W; b++) bar[v][b] = v * W + b < real ? -INFINITY : INFINITY;
-    each_score<NV, 1, Index>(layer, x, first, last, work.group, work.row.p, [&](int64_t label, const vec *z) {
+    each_score<NV, Index>(layer, x, first, last, work.group, work.row.p, [&](int64_t label, const vec *z) {
         veci any = {};
         for (int v = 0; v < NV; v++) any |= (veci)(z[v] > bar[v]);
         bool some = false;
@@ -349,7 +352,7 @@ void top_k(const Layer &layer, const float *x_DB, int64_t batch, int64_t k, floa
     Buffer x(layer.features * tiles.lanes()), score(count * tiles.lanes() * k), label_(2 * count * tiles.lanes() * k);
     int64_t *label = reinterpret_cast<int64_t *>(label_.p);
     for (int64_t i = 0; i < count * tiles.lanes() * k; i++) score.p[i] = -INFINITY, label[i] = -1;
-    pack<1>(tiles, x_DB, layer.features, x.p);
+    pack(tiles, x_DB, layer.features, x.p);
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 1)
     for (int p = 0; p < count; p++) {
         Work work(0, layer);

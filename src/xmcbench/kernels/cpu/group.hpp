@@ -1,7 +1,7 @@
 // G labels that share one row of inputs: the rows are gathered once, and then everything is small dense products.
 //
-// Arithmetic. A block of four labels by three vectors of documents keeps twelve sums in registers and loads seven values
-// for twelve multiply-adds: the units for multiply-adds are the limit, as in a large matrix product. What the gathering
+// Arithmetic. A block of four labels by three (AVX-512: four) vectors of documents keeps its sums in registers and loads
+// seven (eight) values for twelve (sixteen) multiply-adds: the units for multiply-adds are the limit, as in a large matrix product. What the gathering
 // of K rows costs is shared by G labels. The gradient by the weights sums over documents: the G score gradients are
 // transposed, so that labels lie side by side in a vector and no sum runs across one.
 #pragma once
@@ -12,8 +12,9 @@ namespace {
 
 using namespace xmc;
 
-constexpr int LABELS = 4;                    // labels of a block
-constexpr int VECTORS = 3;                   // vectors of documents of a block
+constexpr int LABELS = 4;                   // labels of a block
+constexpr int VECTORS = W == 16 ? 4 : 3;    // vectors of documents of a block: AVX-512 has 32 registers, others 16
+constexpr int INPUTS = W == 16 ? 8 : 4;     // inputs of a block of the weight gradient
 
 // z[m] = bias[m] + Σ_k w[m][k]·x[k], M labels × N vectors.
 template <int M, int N>
@@ -102,11 +103,11 @@ struct Group {
     static int64_t shared(const Layer &layer) { return layer.group > 1; }
 
     // Copy the rows of x that the group reads, one after another; the last ones are zeros.
-    template <int NV, int ROWS, class Index>
-    void gather(const float *xg, const Index *index, int64_t fan_in) {
+    template <int NV, class Index>
+    void gather(const float *from_x, const Index *index, int64_t fan_in) {
         float *to = x.p;
         for (int64_t k = 0; k < fan_in; k++, to += NV * W) {
-            const float *from = xg + (int64_t)index[k] * (NV * W * ROWS);
+            const float *from = from_x + (int64_t)index[k] * (NV * W);
             for (int v = 0; v < NV; v++) store(to + v * W, load(from + v * W));
         }
         std::memset(to, 0, (inputs - fan_in) * NV * W * 4);
@@ -129,13 +130,13 @@ struct Group {
 
     // gw (rows `stride` apart, of the labels in `label`, see `live`) and gx, from the `count` gradients in g.
     template <int NV, class Index>
-    void spread(float *xg, const Index *index, int64_t fan_in, int64_t count, float *gw, int64_t stride, const bool *live) {
+    void spread(float *gx, const Index *index, int64_t fan_in, int64_t count, float *gw, int64_t stride, const bool *live) {
         weight_gradient<NV>(fan_in, count, gw, stride, live);
         float *to[LABELS];
         int64_t k = 0;
         for (; k < fan_in; k += LABELS) {
             const int64_t n = fan_in - k < LABELS ? fan_in - k : LABELS;
-            for (int64_t i = 0; i < n; i++) to[i] = xg + ((int64_t)index[k + i] * 2 + 1) * (NV * W);
+            for (int64_t i = 0; i < n; i++) to[i] = gx + (int64_t)index[k + i] * (NV * W);
             if (n == LABELS)
                 input_rows<NV, LABELS>(k, count, to);
             else {
@@ -179,7 +180,7 @@ struct Group {
                 for (int i = 0; i < W; i++) store(turned.p + (b + i) * wide + m, rows[i]);
             }
         for (int64_t k = 0; k < fan_in; k += W) {
-            for (int i = 0; i < W; i += LABELS) input_sums<LABELS>(x.p + (k + i) * size, size, wide, sums.p + i * wide);
+            for (int i = 0; i < W; i += INPUTS) input_sums<INPUTS>(x.p + (k + i) * size, size, wide, sums.p + i * wide);
             for (int64_t m = 0; m < count; m += W) {
                 for (int i = 0; i < W; i++) rows[i] = load(sums.p + i * wide + m);
                 transpose(rows);

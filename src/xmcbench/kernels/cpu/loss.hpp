@@ -10,7 +10,7 @@ namespace {
 using namespace xmc;
 
 struct Work {  // what one partition carries from label to label
-    Buffer partial, gw, row;
+    Buffer gw, row;
     Group group;
     LogSum logs;
     vec losses = {};   // of the labels since the last flush
@@ -18,9 +18,7 @@ struct Work {  // what one partition carries from label to label
     double loss = 0;
     int64_t zeros = 0, skipped = 0, bad = -1;
     Work(int64_t connections, const Layer &layer)
-        : partial(up(layer.fan_in, W) * W), gw(connections), row(up(layer.fan_in, W)), group(layer) {
-        std::memset(partial.p, 0, up(layer.fan_in, W) * W * 4);
-    }
+        : gw(connections), row(up(layer.fan_in, W)), group(layer) {}
     void flush() {
         loss += (double)sum(losses);
         zeros += sum(nonzero);  // the number of documents was added before
@@ -30,7 +28,7 @@ struct Work {  // what one partition carries from label to label
 };
 
 // Loss and its gradient for one label and one tile. Returns whether any gradient is not zero.
-template <int NV, Loss LOSS>
+template <int NV, Loss LOSS, bool MASKED>
 inline __attribute__((always_inline)) bool loss_gradient(const Step &step, float label_weight, const vec *z, const float *mask, const int64_t *row,
                           int64_t positives, int64_t first, float per_document, Work &work, vec *g, vec &total) {
     const float scale = step.scale * label_weight * per_document;
@@ -40,30 +38,41 @@ inline __attribute__((always_inline)) bool loss_gradient(const Step &step, float
         const vec size = all(2 * scale);
         for (int v = 0; v < NV; v++) {
             const vec m = z[v] + one;
-            const vec margin = (vec)(bits(where(m < zero, zero, m)) & bits(load(mask + v * W)));
+            vec margin = m < zero ? zero : m;
+            if constexpr (MASKED) margin = (vec)(bits(margin) & bits(load(mask + v * W)));
             s += margin * margin;
             g[v] = margin * size;
         }
     } else {
-        vec product = work.logs.product;
+        vec e[NV], d[NV];
         for (int v = 0; v < NV; v++) {
-            const veci real = bits(load(mask + v * W));
-            const veci negative = (veci)(z[v] < zero);
-            const vec e = (vec)(bits(exp_negative(where(negative, z[v], -z[v]))) & real);  // 0 where no document is
-            const vec d = e + one;
-            const vec i = one / d;
-            g[v] = (vec)(bits(where(negative, e * i, i) * scale) & real);
+            e[v] = exp_negative(minus_size(z[v]));
+            if constexpr (MASKED) e[v] = (vec)(bits(e[v]) & bits(load(mask + v * W)));  // 0 where no document is
+            d[v] = e[v] + one;
             // softplus(z) = max(z, 0) + log(1 + e^−|z|); what rounding took from 1 + e is added to first order.
-            s += (vec)(bits(where(negative, zero, z[v])) & real) + (e - (d - one));
-            product *= d;
+            vec positive = z[v] < zero ? zero : z[v];
+            if constexpr (MASKED) positive = (vec)(bits(positive) & bits(load(mask + v * W)));
+            s += positive + (e[v] - (d[v] - one));
         }
+        // One division for NV reciprocals: 1/d_v = (product of the others) / (product of all), 1 ≤ d ≤ 2.
+        vec before[NV], inverse[NV];
+        before[0] = one;
+        for (int v = 1; v < NV; v++) before[v] = before[v - 1] * d[v - 1];
+        const vec all_d = before[NV - 1] * d[NV - 1];
+        vec rest = one / all_d;
+        for (int v = NV - 1; v >= 0; v--) inverse[v] = rest * before[v], rest *= d[v];
+        for (int v = 0; v < NV; v++) {
+            g[v] = (z[v] < zero ? e[v] * inverse[v] : inverse[v]) * scale;
+            if constexpr (MASKED) g[v] = (vec)(bits(g[v]) & bits(load(mask + v * W)));
+        }
+        const vec product = work.logs.product * all_d;
         // The labels' logarithms share one product, unless they are weighted.
         if (label_weight == 1.0f) {
             work.logs.product = product;
             work.logs.renormalise();
         } else {
             LogSum own;
-            own.product = product / work.logs.product;
+            own.product = all_d;
             for (int b = 0; b < W; b++) s[b] += std::log(own.product[b]);
         }
     }

@@ -7,48 +7,66 @@ namespace {
 
 using namespace xmc;
 
-// ROWS: rows between one feature and the next (2 where rows of x and of its gradient take turns).
-template <int NV, int ROWS, class Index>
+template <int NV, class Index>
 inline __attribute__((always_inline)) void scores(const float *x, const float *w, const Index *index, int64_t fan_in, float bias, vec *z) {
     vec s[NV];
     for (int v = 0; v < NV; v++) s[v] = all(bias);
     for (int64_t j = 0; j < fan_in; j++) {
-        const float *row = x + (int64_t)index[j] * (NV * W * ROWS);
+        const float *row = x + (int64_t)index[j] * (NV * W);
         const vec wj = all(w[j]);
         for (int v = 0; v < NV; v++) s[v] += wj * load(row + v * W);
     }
     for (int v = 0; v < NV; v++) z[v] = s[v];
 }
 
-// gx[i_j] += w_j·g, and partial sums of gw_j = Σ_b g·x[i_j] by lane.
-template <int NV, class Index>
-inline __attribute__((always_inline)) void spread(float *xg, const float *w, const Index *index, int64_t fan_in, const vec *gradient,
-                   float *partial) {
-    vec g[NV];
-    for (int v = 0; v < NV; v++) g[v] = gradient[v];
-    for (int64_t j = 0; j < fan_in; j++) {
-        const float *from = xg + (int64_t)index[j] * (NV * W * 2);
-        float *to = xg + (int64_t)index[j] * (NV * W * 2) + NV * W;
-        const vec wj = all(w[j]);
-        vec a = g[0] * load(from), b = {};
-        store(to, load(to) + wj * g[0]);
-        for (int v = 1; v < NV; v++) {
-            if (v & 1)
-                b += g[v] * load(from + v * W);
-            else
-                a += g[v] * load(from + v * W);
-            store(to + v * W, load(to + v * W) + wj * g[v]);
-        }
-        store(partial + j * W, a + b);
+// One connection: gx += w·g in place; returns the products g·x, still spread over the lanes.
+template <int NV>
+inline __attribute__((always_inline)) vec spread_one(const float *x, float *gx, float weight, const vec *g) {
+    const vec wj = all(weight);
+    vec a = g[0] * load(x), b = {};
+    store(gx, load(gx) + wj * g[0]);
+    for (int v = 1; v < NV; v++) {
+        if (v & 1)
+            b += g[v] * load(x + v * W);
+        else
+            a += g[v] * load(x + v * W);
+        store(gx + v * W, load(gx + v * W) + wj * g[v]);
+    }
+    return NV > 1 ? a + b : a;
+}
+
+// N connections (a power of two); their lane sums are added pairwise as they come, so that few wait in registers and none
+// in memory. N = W leaves one vector of W sums.
+template <int NV, int N, class Index>
+inline __attribute__((always_inline)) vec spread_some(const float *x, float *gx, const float *w, const Index *index, const vec *g) {
+    if constexpr (N == 1) {
+        const int64_t at = (int64_t)index[0] * (NV * W);
+        return spread_one<NV>(x + at, gx + at, w[0], g);
+    } else {
+        const vec a = spread_some<NV, N / 2>(x, gx, w, index, g);
+        const vec b = spread_some<NV, N / 2>(x, gx, w + N / 2, index + N / 2, g);
+        return add_pairs<N>(a, b, std::make_index_sequence<W>{});
     }
 }
 
-// Turn K lane sums into the K weight gradients; `first` overwrites, later tiles add.
-inline __attribute__((always_inline)) void reduce(const float *partial, int64_t fan_in, bool first, float *gw) {
-    for (int64_t j = 0; j < fan_in; j += W) {
-        vec a[W];
-        for (int i = 0; i < W; i++) a[i] = load(partial + (j + i) * W);
-        const vec s = sums(a);
+// gx[i_j] += w_j·g and gw_j = Σ_b g·x[i_j]; `first` overwrites gw, later tiles add. Behind the K-th sum stand zeros.
+template <int NV, class Index>
+inline __attribute__((always_inline)) void spread(const float *x, float *gx, const float *w, const Index *index, int64_t fan_in,
+                   const vec *gradient, bool first, float *gw) {
+    vec g[NV];
+    for (int v = 0; v < NV; v++) g[v] = gradient[v];
+    // Backwards: the last rows that `scores` read are those still in the nearest cache.
+    int64_t j = fan_in / W * W;
+    if (j < fan_in) {
+        vec s = {};
+        for (int64_t n = 0; j + n < fan_in; n++) {
+            const int64_t at = (int64_t)index[j + n] * (NV * W);
+            s[n] = sum(spread_one<NV>(x + at, gx + at, w[j + n], g));
+        }
+        store(gw + j, first ? s : load(gw + j) + s);
+    }
+    for (j -= W; j >= 0; j -= W) {
+        const vec s = spread_some<NV, W>(x, gx, w + j, index + j, g);
         store(gw + j, first ? s : load(gw + j) + s);
     }
 }

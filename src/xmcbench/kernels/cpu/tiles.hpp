@@ -21,6 +21,15 @@ constexpr int64_t LARGE = 2 << 20;  // bytes of a large page
 
 inline __attribute__((always_inline)) int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
 
+// A large array that is about to be written for the first time: a fault for every 2 MB instead of every 4 KB.
+inline void expect_large(void *from, int64_t bytes) {
+#if defined(__linux__)
+    const uintptr_t first = (reinterpret_cast<uintptr_t>(from) + LARGE - 1) / LARGE * LARGE;
+    const uintptr_t last = (reinterpret_cast<uintptr_t>(from) + bytes) / LARGE * LARGE;
+    if (last > first) madvise(reinterpret_cast<void *>(first), last - first, MADV_HUGEPAGE);
+#endif
+}
+
 struct Buffer {  // aligned floats; an allocation that fails ends the program as any other would
     float *p;
     explicit Buffer(int64_t n) {
@@ -60,33 +69,31 @@ int partitions(int64_t labels) {
     return int(n < 1 ? 1 : n > MAX_PARTITIONS ? MAX_PARTITIONS : n);
 }
 
-// Tile by tile, row by row; with ROWS = 2 each row of x is followed by a row of zeros for its gradient.
-template <int ROWS>
+// Tile by tile, row by row; lanes behind the last document are zero.
 void pack(const Tiles &tiles, const float *x_DB, int64_t features, float *packed) {
     for (int64_t t = 0; t < tiles.count; t++) {
         const int64_t from = tiles.first(t) * W, n = tiles.width(t) * W;
         const int64_t real = tiles.batch - from < n ? tiles.batch - from : n;
-        float *to = packed + ROWS * tiles.at(t, features);
-        for (int64_t d = 0; d < features; d++, to += ROWS * n) {
+        float *to = packed + tiles.at(t, features);
+        for (int64_t d = 0; d < features; d++, to += n) {
             std::memcpy(to, x_DB + d * tiles.batch + from, real * 4);
-            std::memset(to + real, 0, (ROWS * n - real) * 4);
+            std::memset(to + real, 0, (n - real) * 4);
         }
     }
 }
 
 // Add the partitions' sums in order into grad_x_DB.
-void unpack(const Tiles &tiles, const float *parts, int count, int64_t features, float *grad_x_DB, int threads) {
-    const int64_t size = 2 * features * tiles.lanes();
+void unpack(const Tiles &tiles, float *parts, int count, int64_t features, float *grad_x_DB, int threads) {
+    const int64_t size = features * tiles.lanes();
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t d = 0; d < features; d++)
         for (int64_t t = 0; t < tiles.count; t++) {
             const int64_t from = tiles.first(t) * W, n = tiles.width(t) * W;
-            const float *row = parts + 2 * tiles.at(t, features) + (2 * d + 1) * n;
-            for (int64_t b = 0; b < n && from + b < tiles.batch; b++) {
-                float s = 0;
-                for (int p = 0; p < count; p++) s += row[p * size + b];
-                grad_x_DB[d * tiles.batch + from + b] = s;
-            }
+            float *row = parts + tiles.at(t, features) + d * n;
+            for (int p = 1; p < count; p++)
+                for (int64_t b = 0; b < n; b += W) store(row + b, load(row + b) + load(row + p * size + b));
+            const int64_t real = tiles.batch - from < n ? tiles.batch - from : n;
+            std::memcpy(grad_x_DB + d * tiles.batch + from, row, real * 4);
         }
 }
 

@@ -40,34 +40,16 @@ inline __attribute__((always_inline)) V fold(V v) {
 inline __attribute__((always_inline)) float sum(vec v) { return fold(v)[0]; }
 inline __attribute__((always_inline)) int32_t sum(veci v) { return fold(v)[0]; }
 
-// Sums of W vectors as one vector, in order: neighbours are added pairwise, log2(W) times.
-inline __attribute__((always_inline)) vec sums(const vec *a) {
-#if XMC_WIDTH == 8
-    vec c[4];
-    for (int i = 0; i < 4; i++)
-        c[i] = __builtin_shufflevector(a[2 * i], a[2 * i + 1], 0, 2, 8, 10, 4, 6, 12, 14) +
-               __builtin_shufflevector(a[2 * i], a[2 * i + 1], 1, 3, 9, 11, 5, 7, 13, 15);
-    vec d[2];
-    for (int i = 0; i < 2; i++)
-        d[i] = __builtin_shufflevector(c[2 * i], c[2 * i + 1], 0, 2, 8, 10, 4, 6, 12, 14) +
-               __builtin_shufflevector(c[2 * i], c[2 * i + 1], 1, 3, 9, 11, 5, 7, 13, 15);
-    return __builtin_shufflevector(d[0], d[1], 0, 1, 2, 3, 8, 9, 10, 11) +
-           __builtin_shufflevector(d[0], d[1], 4, 5, 6, 7, 12, 13, 14, 15);
-#elif XMC_WIDTH == 16
-    vec c[16];
-    for (int i = 0; i < 16; i++) c[i] = a[i];
-    for (int n = 8; n >= 1; n /= 2)
-        for (int i = 0; i < n; i++)
-            c[i] = __builtin_shufflevector(c[2 * i], c[2 * i + 1], 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26,
-                                           28, 30) +
-                   __builtin_shufflevector(c[2 * i], c[2 * i + 1], 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27,
-                                           29, 31);
-    return c[0];
-#else
-    vec r;
-    for (int i = 0; i < W; i++) r[i] = sum(a[i]);
-    return r;
-#endif
+// A round of turning W vectors into the vector of their sums, in order; N is how many vectors' sums the result holds parts
+// of. The first two rounds add neighbours within quarters of 4 lanes (one instruction does not cross them cheaply), the
+// later ones add neighbouring quarters.
+template <int N, std::size_t... P>
+inline __attribute__((always_inline)) vec add_pairs(vec a, vec b, std::index_sequence<P...>) {
+    constexpr auto of = [](int p, int odd) {
+        if (N <= 4) return p / 4 * 4 + (p % 2) * 2 + odd + (p % 4 >= 2 ? W : 0);
+        return ((p / 4 * 2 + odd) % (W / 4)) * 4 + p % 4 + (p >= W / 2 ? W : 0);
+    };
+    return __builtin_shufflevector(a, b, (of(int(P), 0))...) + __builtin_shufflevector(a, b, (of(int(P), 1))...);
 }
 
 // One step of a transposition: of two rows S apart, the lanes with bit S change places.
@@ -84,21 +66,23 @@ inline __attribute__((always_inline)) void transpose(vec *rows) {
     if constexpr (2 * S < W) transpose<2 * S>(rows);
 }
 
+inline __attribute__((always_inline)) vec minus_size(vec v) { return (vec)(bits(v) | INT32_MIN); }
+
 // e^x for x ≤ 0 (Cephes' polynomial, 2 ulp); below −87 it is e^−87, a NaN stays.
 inline __attribute__((always_inline)) vec exp_negative(vec x) {
     const vec low = all(-87.0f);
-    const vec y = where(x < low, low, x);
-    const vec shifted = y * 1.44269504088896341f + 12582912.0f;  // 1.5·2²³: rounds to the nearest integer
-    const vec n = shifted - 12582912.0f;
-    const vec r = y - n * 0.693359375f + n * 2.12194440e-4f;
+    const vec y = x < low ? low : x;
+    // 1.5·2²³ rounds to the nearest integer n; with 127 more, its low bits are those of the exponent of 2ⁿ.
+    const vec shifted = y * 1.44269504088896341f + 12583039.0f;
+    const vec n = shifted - 12583039.0f;
+    const vec r = (y - n * 0.693359375f) + n * 2.12194440e-4f;
     vec p = r * 1.9875691500e-4f + 1.3981999507e-3f;
     p = p * r + 8.3334519073e-3f;
     p = p * r + 4.1665795894e-2f;
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
-    p = p * r * r + r + 1.0f;
-    const vec scaled = (vec)(bits(p) + (bits(shifted) << 23));
-    return where(x == x, scaled, x);
+    p = p * (r * r) + r + 1.0f;
+    return p * (vec)(bits(shifted) << 23);
 }
 
 // Σ log(d) over many d ≥ 1, lane by lane, as product and exponent: one multiplication each, one logarithm at the end.
