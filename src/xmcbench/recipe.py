@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 #: Raise when the same recipe would compute other numbers: every run is then made anew.
-ALGORITHM_VERSION = 2
+ALGORITHM_VERSION = 3
 
 PositiveInt = Annotated[int, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -26,7 +26,7 @@ def append(path: Path, text: str) -> None:
 
 def test_the_quick_grid_is_the_slice(project: Project) -> None:
     runs = project.runs("quick")
-    assert len(runs) == 12 and {r.budget for r in runs} == {"quick"}
+    assert len(runs) == 13 and {r.budget for r in runs} == {"quick"}
     trained = [r.recipe for r in runs if isinstance(r.recipe, TrainRecipe)]
     assert {r.encoder.features for r in trained} == {384}
     assert len({(r.training.epochs, r.training.batch_size) for r in trained}) == 1, "equal steps for all"

@@ -126,6 +126,7 @@ class Trainer:
                     if batch.documents > 1
                     else 0.0,
                     "zero_share": result.zero_share,
+                    "skipped_share": result.skipped_share,
                     "learning_rate": factor * recipe.output_optimizer.learning_rate,
                 }
             )

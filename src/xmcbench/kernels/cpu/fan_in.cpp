@@ -72,10 +72,19 @@ void chunk_tile(const Layer &layer, const Step &step, const Chunk &chunk, const 
         scores<NV>(x, w, inputs, layer.fan_in, layer.bias[label], z);
         const int64_t *rows = positives.row + chunk.from[i];
         work.zeros += real;
-        const bool live = loss_gradient<NV, LOSS, MASKED>(step, step.label_weight ? step.label_weight[label] : 1.0f, z, mask, rows,
+        const unsigned live = loss_gradient<NV, LOSS, MASKED>(step, step.label_weight ? step.label_weight[label] : 1.0f, z, mask, rows,
                                             chunk.from[i + 1] - chunk.from[i], lane, 1.0f / (float)batch, work, g, total);
         if (!live) continue;
-        spread<NV>(x, gx, w, inputs, layer.fan_in, g, !chunk.live[i], work.gw.p + i * stride);
+        if (LOSS == Loss::squared_hinge && 2 * __builtin_popcount(live) <= NV) {
+            // Few documents are not easy negatives: work on their vectors alone.
+            bool begun = chunk.live[i];
+            for (int v = 0; v < NV; v++) {
+                if (!(live >> v & 1)) continue;
+                spread<1, NV>(x + v * W, gx + v * W, w, inputs, layer.fan_in, g + v, !begun, work.gw.p + i * stride);
+                begun = true;
+            }
+        } else
+            spread<NV, NV>(x, gx, w, inputs, layer.fan_in, g, !chunk.live[i], work.gw.p + i * stride);
         chunk.g_bias[i] += sum(total);
         chunk.live[i] = true;
     }
@@ -95,7 +104,7 @@ void chunk_tile_of_groups(const Layer &layer, const Step &step, const Chunk &chu
                        const int64_t i = label - chunk.first;
                        vec g[NV], total = {};
                        work.zeros += real;
-                       const bool live = loss_gradient<NV, LOSS, MASKED>(
+                       const unsigned live = loss_gradient<NV, LOSS, MASKED>(
                            step, step.label_weight ? step.label_weight[label] : 1.0f, z, mask, positives.row + chunk.from[i],
                            chunk.from[i + 1] - chunk.from[i], lane, 1.0f / (float)batch, work, g, total);
                        if (!live) return;
@@ -264,7 +273,7 @@ void backward_tile(const Layer &layer, const float *grad_z_LB, int64_t lane, int
             for (int v = 0; v < NV; v++) total += g[v];
             grad_bias_L[at + m] = (lane ? grad_bias_L[at + m] : 0.0f) + sum(total);
             if (layer.group == 1) {
-                spread<NV>(x, gx, weights_of(layer, at, work.row.p), inputs, layer.fan_in, g, true, work.gw.p);
+                spread<NV, NV>(x, gx, weights_of(layer, at, work.row.p), inputs, layer.fan_in, g, true, work.gw.p);
             } else {
                 for (int v = 0; v < NV; v++) store(group.g.p + (m * NV + v) * W, g[v]);
                 group.label[m] = m;

@@ -27,9 +27,9 @@ struct Work {  // what one partition carries from label to label
     }
 };
 
-// Loss and its gradient for one label and one tile. Returns whether any gradient is not zero.
+// Loss and its gradient for one label and one tile. Returns which vectors of g have one that is not zero, a bit each.
 template <int NV, Loss LOSS, bool MASKED>
-inline __attribute__((always_inline)) bool loss_gradient(const Step &step, float label_weight, const vec *z, const float *mask, const int64_t *row,
+inline __attribute__((always_inline)) unsigned loss_gradient(const Step &step, float label_weight, const vec *z, const float *mask, const int64_t *row,
                           int64_t positives, int64_t first, float per_document, Work &work, vec *g, vec &total) {
     const float scale = step.scale * label_weight * per_document;
     const vec zero = {}, one = all(1.0f);
@@ -105,7 +105,11 @@ inline __attribute__((always_inline)) bool loss_gradient(const Step &step, float
     }
     work.nonzero += live;
     total += t;
-    return sum(live) != 0;
+    if (sum(live) == 0) return 0;
+    if (LOSS != Loss::squared_hinge) return (1u << NV) - 1;
+    unsigned which = 0;
+    for (int v = 0; v < NV; v++) which |= unsigned(sum((veci)(g[v] != zero)) != 0) << v;
+    return which;
 }
 
 }  // namespace

@@ -35,22 +35,22 @@ inline __attribute__((always_inline)) vec spread_one(const float *x, float *gx, 
     return NV > 1 ? a + b : a;
 }
 
-// N connections (a power of two); their lane sums are added pairwise as they come, so that few wait in registers and none
+// WIDTH: vectors of a whole row, of which the first NV are worked on. N connections (a power of two); their lane sums are added pairwise as they come, so that few wait in registers and none
 // in memory. N = W leaves one vector of W sums.
-template <int NV, int N, class Index>
+template <int NV, int WIDTH, int N, class Index>
 inline __attribute__((always_inline)) vec spread_some(const float *x, float *gx, const float *w, const Index *index, const vec *g) {
     if constexpr (N == 1) {
-        const int64_t at = (int64_t)index[0] * (NV * W);
+        const int64_t at = (int64_t)index[0] * (WIDTH * W);
         return spread_one<NV>(x + at, gx + at, w[0], g);
     } else {
-        const vec a = spread_some<NV, N / 2>(x, gx, w, index, g);
-        const vec b = spread_some<NV, N / 2>(x, gx, w + N / 2, index + N / 2, g);
+        const vec a = spread_some<NV, WIDTH, N / 2>(x, gx, w, index, g);
+        const vec b = spread_some<NV, WIDTH, N / 2>(x, gx, w + N / 2, index + N / 2, g);
         return add_pairs<N>(a, b, std::make_index_sequence<W>{});
     }
 }
 
 // gx[i_j] += w_j·g and gw_j = Σ_b g·x[i_j]; `first` overwrites gw, later tiles add. Behind the K-th sum stand zeros.
-template <int NV, class Index>
+template <int NV, int WIDTH, class Index>
 inline __attribute__((always_inline)) void spread(const float *x, float *gx, const float *w, const Index *index, int64_t fan_in,
                    const vec *gradient, bool first, float *gw) {
     vec g[NV];
@@ -60,13 +60,13 @@ inline __attribute__((always_inline)) void spread(const float *x, float *gx, con
     if (j < fan_in) {
         vec s = {};
         for (int64_t n = 0; j + n < fan_in; n++) {
-            const int64_t at = (int64_t)index[j + n] * (NV * W);
+            const int64_t at = (int64_t)index[j + n] * (WIDTH * W);
             s[n] = sum(spread_one<NV>(x + at, gx + at, w[j + n], g));
         }
         store(gw + j, first ? s : load(gw + j) + s);
     }
     for (j -= W; j >= 0; j -= W) {
-        const vec s = spread_some<NV, W>(x, gx, w + j, index + j, g);
+        const vec s = spread_some<NV, WIDTH, W>(x, gx, w + j, index + j, g);
         store(gw + j, first ? s : load(gw + j) + s);
     }
 }
