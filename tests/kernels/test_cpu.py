@@ -246,3 +246,16 @@ def test_shapes_and_types_that_do_not_fit_are_refused() -> None:
     ):
         with pytest.raises((ValueError, TypeError)):
             MODULE.forward(*good[:position], wrong, *good[position + 1 :])
+
+
+def test_scores_too_many_for_a_cache_are_those_of_their_parts(instruction_set: str) -> None:
+    """Large results take another way to memory; a part of the labels is small enough not to."""
+    case = make(64, 20, 70_000, 3)
+    whole = operators.scores(case.x_BD.t(), *case.layer, "cpu")
+    parts = [
+        operators.scores(
+            case.x_BD.t(), case.weight_LK[rows], case.index_HK[rows], case.bias_L[rows], 1, "cpu"
+        )
+        for rows in (slice(0, 35_000), slice(35_000, 70_000))
+    ]
+    assert torch.equal(whole, torch.cat(parts))

@@ -5,6 +5,9 @@
 #include <cstdint>
 #include <cstring>
 #include <utility>
+#if XMC_WIDTH > 4
+#include <immintrin.h>
+#endif
 
 namespace {
 
@@ -15,6 +18,16 @@ using vec_anywhere = float __attribute__((vector_size(W * 4), aligned(4), may_al
 
 inline __attribute__((always_inline)) vec load(const float *p) { return *reinterpret_cast<const vec_anywhere *>(p); }
 inline __attribute__((always_inline)) void store(float *p, vec v) { *reinterpret_cast<vec_anywhere *>(p) = v; }
+// Past the caches, for what is too large to be read from them again; p is aligned to a whole vector.
+inline __attribute__((always_inline)) void store_past(float *p, vec v) {
+#if XMC_WIDTH == 16
+    _mm512_stream_ps(p, (__m512)v);
+#elif XMC_WIDTH == 8
+    _mm256_stream_ps(p, (__m256)v);
+#else
+    store(p, v);
+#endif
+}
 inline __attribute__((always_inline)) vec all(float s) { return s - vec{}; }
 inline __attribute__((always_inline)) veci bits(vec v) { return (veci)v; }
 inline __attribute__((always_inline)) vec where(veci mask, vec yes, vec no) { return (vec)((mask & bits(yes)) | (~mask & bits(no))); }
