@@ -77,6 +77,7 @@ rule readme:
     input:
         "results/reference/run.csv",
         "results/reference/run_methods.csv",
+        "results/reference/kernels.csv",
     log:
         "logs/readme.log",
     conda:

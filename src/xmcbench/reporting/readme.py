@@ -1,4 +1,4 @@
-"""The README's numbers: written between two markers from results/reference/, never by hand."""
+"""The README's numbers: written between markers from results/reference/, never by hand."""
 
 from pathlib import Path
 
@@ -7,9 +7,11 @@ import pandas as pd
 from xmcbench.atomic import write_text
 from xmcbench.errors import ConfigError
 from xmcbench.reporting.collected import Collected
+from xmcbench.reporting.kernel_tables import kernel_tables
 from xmcbench.reporting.tables import markdown
 
 BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
+KERNELS_BEGIN, KERNELS_END = "<!-- kernels:begin -->", "<!-- kernels:end -->"
 MIB = 2**20
 COLUMNS = [
     ("P@1", "P", 1, 1.0, ".1f"),
@@ -33,14 +35,19 @@ def readme_is_current(readme: Path, reference: Path) -> bool:
 
 
 def _with_numbers(readme: Path, reference: Path) -> str:
-    text = readme.read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
+    text = _between(readme, readme.read_text(encoding="utf-8"), BEGIN, END, _numbers(reference))
+    if (reference / "kernels.csv").is_file():
+        text = _between(readme, text, KERNELS_BEGIN, KERNELS_END, kernel_tables(reference / "kernels.csv"))
+    return text
+
+
+def _between(readme: Path, text: str, begin: str, end: str, new: str) -> str:
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise ConfigError(
-            f"{readme}: the markers {BEGIN} and {END} must each stand there once, in this order"
+            f"{readme}: the markers {begin} and {end} must each stand there once, in this order"
         )
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n{_numbers(reference)}{END}{after}"
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{new}{end}{rest.split(end)[1]}"
 
 
 def _numbers(reference: Path) -> str:
