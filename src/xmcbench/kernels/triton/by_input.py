@@ -1,0 +1,72 @@
+"""The feature gradient without atomics: a second pass over the connections of a chunk of labels, grouped by input.
+
+Which way is cheaper, by arithmetic. Per connection and step, with B documents:
+- (a) atomics: the fused step adds w·g into a row of grad_x_DB, 4·B bytes of red.add. All of grad_x_DB (768 × 128 × 4 bytes
+  = 0.4 MB) lies in L2, whose slices read, add and write: at best half of the rate of reads, some 2.5 TB/s on an A100 or
+  H100 (5 TB/s of reads): 4·B / 2.5e12 s. An input is shared by L·K/D connections that run at random times, so rows
+  rarely collide.
+- (b) by input: g is written once (4·B/K, to and from L2 if the chunk fits) and read once for each connection, 4·B / 5e12 s;
+  before it the index of the chunk is sorted (a stable radix sort of 16 significant bits with 64-bit values moves some 50
+  bytes a pass through L2: 1.5e9 keys a second, 0.7 ns a key), and order and old weights are read (12 bytes).
+So (a) takes 1.6e-12·B s and (b) 0.8e-12·B + 0.7e-9 s: they meet at B = 850. The order could be kept from one rewiring to the
+next, which would remove the sort, but 4 bytes a connection are twice the index and as much as the weights: not in a suite
+about memory. With groups of G labels the atomics are of the group's sums, 1/G as many, and (a) always wins.
+Atomics add in any order, so bits change from run to run: under `torch.use_deterministic_algorithms` (b) is always taken.
+"""
+
+import torch
+import triton
+import triton.language as tl
+
+from xmcbench.kernels.triton.update import load_weight
+
+#: Documents from which on the second pass is cheaper than atomics (G < 8).
+ENOUGH_DOCUMENTS = 850
+#: Bytes of score gradients that exist at a time, where they exist at all.
+CHUNK_BYTES = 32 << 20
+
+
+def feature_gradient_way(documents: int, group: int, deterministic: bool | None = None) -> str:
+    """Return `atomic` or `by_input`. deterministic: default, what torch was told to use."""
+    if torch.are_deterministic_algorithms_enabled() if deterministic is None else deterministic:
+        return "by_input"
+    return "by_input" if group == 1 and documents >= ENOUGH_DOCUMENTS else "atomic"
+
+
+@triton.jit
+def by_input(
+    order_ptr,
+    offset_ptr,
+    weight_ptr,
+    grad_z_ptr,
+    grad_x_ptr,
+    labels,
+    documents,
+    K: tl.constexpr,
+    GROUP: tl.constexpr,
+    BF16: tl.constexpr,
+    BLOCK_C: tl.constexpr,
+    BLOCK_B: tl.constexpr,
+):
+    """Add one chunk's Σ w·g to grad_x_DB. Program: one input × BLOCK_B documents.
+
+    order: connections (row · K + slot of the chunk's index) sorted stably by input. offset: where each input's begin.
+    weight: the chunk's weights of before the step. labels: of the chunk.
+    """
+    d = tl.program_id(0)
+    b = tl.program_id(1) * BLOCK_B + tl.arange(0, BLOCK_B)
+    real = b < documents
+    end = tl.load(offset_ptr + d + 1)
+    total = tl.zeros([BLOCK_B], tl.float32)
+    for start in range(tl.load(offset_ptr + d), end, BLOCK_C):
+        c = start + tl.arange(0, BLOCK_C)
+        connection = tl.load(order_ptr + c, mask=c < end, other=0)
+        for member in range(GROUP):
+            label = connection // K * GROUP + member
+            there = (c < end) & (label < labels)
+            w = load_weight(weight_ptr + label * K + connection % K, there, BF16)
+            place = grad_z_ptr + (label * documents)[:, None] + b[None, :]
+            g = tl.load(place, mask=there[:, None] & real[None, :], other=0.0)
+            total += tl.sum(w[:, None] * g, axis=0)
+    place = grad_x_ptr + d * documents + b
+    tl.store(place, tl.load(place, mask=real, other=0.0) + total, mask=real)

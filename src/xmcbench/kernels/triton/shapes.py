@@ -1,0 +1,66 @@
+"""Sizes of blocks: plain functions of the shapes, since results must not depend on a timing."""
+
+from dataclasses import dataclass
+
+#: Documents that a label's program can hold (16 registers of scores a thread, 512 threads).
+MOST_DOCUMENTS = 8192
+#: From this many labels a row on, products of groups (padded to 16 labels) are cheaper than label by label.
+ENOUGH_LABELS = 8
+#: Largest k of the streaming top-k: its keys live in registers.
+MOST_PLACES = 32
+
+
+def power_of_two(n: int) -> int:
+    """Return the smallest power of two that is not below n."""
+    return 1 << max(0, n - 1).bit_length()
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """labels, slots, documents: of a block. warps: of a program."""
+
+    labels: int
+    slots: int
+    documents: int
+    warps: int
+
+
+def fan_in_blocks(labels: int, fan_in: int, documents: int) -> Blocks:
+    """Label by label. A gathered block of slots is 2048 values a warp: 64 registers a thread, 8 KB in flight.
+
+    Eight labels follow each other in a program, so that partial sums and launches are few, unless labels are too few to
+    fill the device: 132 processors × 32 programs.
+    """
+    wide = max(32, power_of_two(documents))
+    warps = max(1, wide // 512)
+    slots = min(power_of_two(fan_in), max(1, 2048 * warps // wide))
+    return Blocks(min(8, power_of_two(max(1, labels // 16_384))), slots, wide, warps)
+
+
+def forward_blocks(labels: int, fan_in: int, documents: int) -> Blocks:
+    """As `fan_in_blocks`; documents may be tiled, since no sum runs over them."""
+    return fan_in_blocks(labels, fan_in, min(documents, 512))
+
+
+def group_blocks(fan_in: int, documents: int, group: int) -> Blocks:
+    """Products of 16 … 64 labels, 32 slots and up to 128 documents: 16 KB of gathered rows."""
+    labels = min(64, max(16, power_of_two(group)))
+    wide = min(128 if labels == 16 else 64, max(16, power_of_two(documents)))
+    return Blocks(labels, min(32, max(16, power_of_two(fan_in))), wide, 4)
+
+
+def top_k_blocks(fan_in: int, documents: int, group: int) -> Blocks:
+    """One warp holds 16 labels × 64 documents; with products, four warps do."""
+    wide = min(64, max(16, power_of_two(documents)))
+    return Blocks(16, min(32, max(16, power_of_two(fan_in))), wide, 1 if group < ENOUGH_LABELS else 4)
+
+
+def top_k_parts(blocks: int, tiles: int) -> int:
+    """Return how many parts the labels' blocks are cut into: some 4096 programs, each of at least 16 blocks."""
+    return max(1, min(blocks // 16, -(-4096 // tiles)))
+
+
+#: Dense: a tile of 64 × 64 weights, 32 documents at a time.
+DENSE = Blocks(64, 64, 32, 4)
+#: Feature gradient by input: 16 connections × up to 128 documents.
+BY_INPUT = Blocks(1, 16, 128, 4)
