@@ -5,7 +5,7 @@ float32, uint16 and SGD; 26 with AdamW). L2: two gathered rows of x and one adde
 with B = 128 that is 1.5 KB beside 10 bytes, so the step is bound by L2 (some 5 TB/s on an A100 or H100: 0.3 ns a
 connection), not by DRAM (1.5 to 3 TB/s) and not by 6·B operations (19.5 to 67 Tflop/s). What follows from it:
 - documents lie side by side (x_DB): a gathered row is whole sectors, 512 bytes of B = 128;
-- a block of slots is gathered at once, so that a warp has 8 KB in flight;
+- a block of slots is gathered at once, so that a warp has 4 KB in flight;
 - a program is one warp up to B = 512, since sums over documents then are shuffles and no barrier is ever waited for.
 """
 
@@ -167,12 +167,12 @@ def step(
                         slot, inside, w, place, there, x = _connections(
                             x_ptr, weight_ptr, index_ptr, label, start, b, real & live, documents, K, GROUP, BF16, BLOCK_K
                         )
-                        if ATOMIC:
-                            tl.atomic_add(grad_x_ptr + place + b[None, :], w[:, None] * g[None, :], mask=there, sem="relaxed")
                         gradient = tl.sum(x * g[None, :], axis=1)
                         advance(
                             weight_ptr, first_ptr, second_ptr, label * K, slot, inside, w, gradient, rounding, numbers, RULE, BF16
                         )
+                        if ATOMIC:
+                            tl.atomic_add(grad_x_ptr + place + b[None, :], w[:, None] * g[None, :], mask=there, sem="relaxed")
                 bias = tl.load(bias_ptr + label)
                 advance(
                     bias_ptr, bias_first_ptr, bias_second_ptr, label, 0, True, bias, tl.sum(g), rounding, bias_numbers, RULE, False

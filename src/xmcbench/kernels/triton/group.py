@@ -6,8 +6,10 @@ an A100 does in float32 without tensor cores. So products are tensor-core produc
 (features and score gradients are rounded to it, sums are float32), else of TF32 in three parts (`tf32x3`), which keeps
 float32's accuracy at a third of the rate (52 Tflop/s on an A100).
 
-The gradient by the weights sums over documents. Where all of them fit one tile, score gradients stay in registers; else
-they are written once to a bounded array (`by_input.CHUNK_BYTES` for the labels of a launch) and read back, a tile at a time.
+The gradient by the weights sums over documents, of which registers hold 32 at a time (three kinds of products and their
+operands fill 120 to 230 registers a thread then; 64 documents spill). So score gradients are written once to a bounded
+array (`by_input.CHUNK_BYTES` for the labels of a launch) and read back for every 32 slots, by the program that wrote them:
+4·B·(1 + K/32) bytes a label beside 12·K·B/G; a quarter more with G = 16 and K = 256.
 """
 
 import triton
@@ -147,7 +149,6 @@ def group_step(
     RULE: tl.constexpr,
     BF16: tl.constexpr,
     ATOMIC: tl.constexpr,
-    ONE_TILE: tl.constexpr,
     NARROW: tl.constexpr,
     BLOCK_G: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -155,7 +156,7 @@ def group_step(
 ):
     """Train labels [first_label, last_label), whole groups. Program: BLOCK_G labels of a group × all documents.
 
-    As `fan_in.step`. ONE_TILE: all documents fit BLOCK_B, so that score gradients need no place in memory.
+    As `fan_in.step`, but that grad_z is written in any case.
     """
     label, exists, row = _members(tl.program_id(0), first_label, last_label, GROUP, BLOCK_G)
     mine = grad_z_ptr + (label - first_label) * documents
@@ -167,7 +168,6 @@ def group_step(
     total = tl.zeros([BLOCK_G], tl.float32)
     bound = tl.zeros([BLOCK_G], tl.float32)
     live = tl.zeros([BLOCK_G], tl.int32)
-    g = tl.zeros([BLOCK_G, BLOCK_B], tl.float32)
     for tile in range(0, documents, BLOCK_B):
         b = tile + tl.arange(0, BLOCK_B)
         real = exists[:, None] & (b < documents)[None, :]
@@ -199,8 +199,7 @@ def group_step(
             g = tl.where(real, g, 0.0)
             loss += tl.sum(tl.sum(tl.where(real, term, 0.0), axis=1) * share)
             zeros += tl.sum(tl.sum((real & (g == 0)).to(tl.int32), axis=1))
-            if (not ATOMIC) | (not ONE_TILE):
-                tl.store(place, g, mask=real)
+            tl.store(place, g, mask=real)
         total += tl.sum(g, axis=1)
         bound += tl.sum(tl.abs(g), axis=1)
         live |= tl.max((g != 0).to(tl.int32), axis=1)
@@ -228,14 +227,13 @@ def group_step(
         if some:
             for tile in range(0, documents, BLOCK_B):
                 b = tile + tl.arange(0, BLOCK_B)
-                if not ONE_TILE:
-                    real = moves[:, None] & (b < documents)[None, :]
-                    g = tl.load(mine[:, None] + b[None, :], mask=real, other=0.0)
+                real = moves[:, None] & (b < documents)[None, :]
+                of_tile = tl.load(mine[:, None] + b[None, :], mask=real, other=0.0)
                 place, there, x = _rows(x_ptr, index_ptr, row, slot, inside, b, documents, K)
                 if ATOMIC:
                     nothing = tl.zeros([BLOCK_K, BLOCK_B], tl.float32)
-                    tl.atomic_add(grad_x_ptr + place + b[None, :], product(tl.trans(w), g, nothing, NARROW), mask=there, sem="relaxed")
-                gradient = product(g, tl.trans(x), gradient, NARROW)
+                    tl.atomic_add(grad_x_ptr + place + b[None, :], product(tl.trans(w), of_tile, nothing, NARROW), mask=there, sem="relaxed")
+                gradient = product(of_tile, tl.trans(x), gradient, NARROW)
         advance(
             weight_ptr,
             first_ptr,

@@ -20,6 +20,8 @@ from xmcbench.kernels.triton.update import KEEP
 #: Whether the kernels run in triton's interpreter; the environment decided it when they were imported.
 INTERPRETED = not isinstance(fan_in.step, triton.runtime.JITFunction)
 LOWEST = -(1 << 31)
+#: Of the loads ahead of products: a third stage made the group step spill.
+STAGES = 2
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def _launch(kernel: Any, grid: tuple[int, ...], warps: int, device: torch.device
         _recorded.append(Launch(kernel, grid, arguments, warps))
         return
     with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
-        kernel[grid](**arguments, num_warps=warps)
+        kernel[grid](**arguments, num_warps=warps, num_stages=STAGES)
 
 
 def _bits(weight: Tensor) -> Tensor:
@@ -207,16 +209,16 @@ def _pass_over_labels(
     weight = _bits(weight_LK)
     if by_products:
         size = shapes.group_blocks(K, documents, labels_a_row)
-        one_tile = documents <= size.documents
-        arguments: dict[str, Any] = {"NARROW": _narrow(weight_LK), "ONE_TILE": one_tile, "BLOCK_G": size.labels}
+        arguments: dict[str, Any] = {"NARROW": _narrow(weight_LK), "BLOCK_G": size.labels}
     else:
-        size, one_tile = shapes.fan_in_blocks(labels, K, documents), True
+        size = shapes.fan_in_blocks(labels, K, documents)
         arguments = {"LABELS": size.labels}
     chunk = -(-labels // labels_a_row) * labels_a_row
-    if not atomic or not one_tile:
+    writes = given_LB is None and (by_products or not atomic)
+    if writes or not atomic:
         chunk = max(1, by_input.CHUNK_BYTES // (4 * documents) // labels_a_row) * labels_a_row
     gradient_lB = None
-    if given_LB is None and chunk and not (atomic and one_tile):
+    if writes:
         gradient_lB = x_DB.new_empty(min(chunk, labels), documents)
     arguments |= {
         "x_ptr": x_DB,

@@ -26,14 +26,14 @@ class Blocks:
 
 
 def fan_in_blocks(labels: int, fan_in: int, documents: int) -> Blocks:
-    """Label by label. A gathered block of slots is 2048 values a warp: 64 registers a thread, 8 KB in flight.
+    """Label by label. A gathered block of slots is 1024 values a warp: 32 registers a thread, 4 KB in flight.
 
     Eight labels follow each other in a program, so that partial sums and launches are few, unless labels are too few to
     fill the device: 132 processors × 32 programs.
     """
     wide = max(32, power_of_two(documents))
     warps = max(1, wide // 512)
-    slots = min(power_of_two(fan_in), max(1, 2048 * warps // wide))
+    slots = min(power_of_two(fan_in), max(1, 1024 * warps // wide))
     return Blocks(min(8, power_of_two(max(1, labels // 16_384))), slots, wide, warps)
 
 
@@ -43,9 +43,9 @@ def forward_blocks(labels: int, fan_in: int, documents: int) -> Blocks:
 
 
 def group_blocks(fan_in: int, documents: int, group: int) -> Blocks:
-    """Products of 16 … 64 labels, 32 slots and up to 128 documents: 16 KB of gathered rows."""
-    labels = min(64, max(16, power_of_two(group)))
-    wide = min(128 if labels == 16 else 64, max(16, power_of_two(documents)))
+    """Products of 16 or 32 labels, 32 slots and up to 32 documents; more of any of them spills registers."""
+    labels = min(32, max(16, power_of_two(group)))
+    wide = min(32, max(16, power_of_two(documents)))
     return Blocks(labels, min(32, max(16, power_of_two(fan_in))), wide, 4)
 
 
