@@ -90,7 +90,7 @@ class Output(Section):
     #: bfloat16 is written back with stochastic rounding, a streaming layer's alone.
     weight_dtype: Literal["float32", "bfloat16"] = "float32"
     #: What computes a streaming layer: a name of `kernels.dispatch.BACKENDS`.
-    backend: Literal["auto", "cpu", "torch"] = "auto"
+    backend: Literal["auto", "cpu", "triton", "torch"] = "auto"
     #: Labels a chunked layer scores at a time.
     chunk: PositiveInt = 4096
     #: Keys of a layer that is not ours; its class checks them.

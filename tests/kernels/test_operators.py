@@ -1,6 +1,7 @@
 """The kernels as torch operators, and the layer as an ordinary module on a user's own model."""
 
 import copy
+import os
 import warnings
 
 import pytest
@@ -18,10 +19,12 @@ from xmcbench.training.losses import LOSSES
 from .cases import make
 
 BACKENDS = ["torch"] + (["cpu"] if choose("auto", torch.device("cpu"), torch.float32) == "cpu" else [])
+#: The GPU's kernels run on the CPU where `conftest.py` has switched the interpreter on; slowly, so only in small tests.
+ALL = BACKENDS + (["triton"] if os.environ.get("TRITON_INTERPRET") == "1" else [])
 
 
 @pytest.mark.parametrize("group", [1, 5])
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("backend", ALL)
 def test_opcheck_finds_nothing(backend: str, group: int) -> None:
     case = make(6, 9, 12, 4, group=group)
     arguments = (case.x_BD.t().contiguous(), case.weight_LK, case.index_HK, case.bias_L)
@@ -31,11 +34,11 @@ def test_opcheck_finds_nothing(backend: str, group: int) -> None:
     torch.library.opcheck(operators.scores_backward, (z_LB, *arguments, group, backend))
 
 
-@pytest.mark.skipif("cpu" not in BACKENDS, reason="the package was built without its CPU kernels")
-def test_opcheck_of_the_operators_of_the_cpu() -> None:
+@pytest.mark.parametrize("backend", [b for b in ALL if b != "torch"])
+def test_opcheck_of_the_operators_that_torch_has_not(backend: str) -> None:
     case = make(6, 9, 12, 4)
     x_DB = case.x_BD.t().contiguous()
-    torch.library.opcheck(operators.top_k, (x_DB, *case.layer, 3))
+    torch.library.opcheck(operators.top_k, (x_DB, *case.layer, 3, backend))
     moments = [torch.zeros(12, 4), torch.zeros(12, 4), torch.zeros(12), torch.zeros(12)]
     numbers = [0.1, 0.0, 0.1, 0.0, 0.0, 0.9, 0.999, 1e-8, 0.1, 0.001]
     arguments = (
@@ -49,6 +52,7 @@ def test_opcheck_of_the_operators_of_the_cpu() -> None:
         2,
         numbers,
         0,
+        backend,
     )
     torch.library.opcheck(operators._train_step, arguments)
 
@@ -104,17 +108,17 @@ def test_compiles_without_a_graph_break_and_follows_autocast() -> None:
         assert layer(x.bfloat16()).dtype == torch.float32
 
 
-@pytest.mark.parametrize("kind", ["fixed_fan_in", "dense_chunked"])
+@pytest.mark.parametrize("kind", ["fixed_fan_in", "group_fan_in", "dense_chunked"])
 @pytest.mark.parametrize("loss", sorted(LOSSES))
 @pytest.mark.parametrize("rule", ["sgd", "momentum", "adamw"])
 def test_streaming_is_materialising(kind: str, loss: str, rule: str) -> None:
     """Three steps of the streaming layer, with either backend, are three steps of autograd."""
-    settings = {"fan_in": 5, "chunk": 7, "initial_range": 0.5}
+    settings = {"fan_in": 5, "chunk": 7, "initial_range": 0.5, "group": 9 if kind == "group_fan_in" else None}
     plain = "dense" if kind == "dense_chunked" else kind
     layers = [
         build(13, 33, Output(kind=plain, scores="materialise", **settings), torch.Generator().manual_seed(1))
     ]
-    for backend in BACKENDS:
+    for backend in ALL:
         recipe = Output(kind=kind, backend=backend, **settings)
         layers.append(build(13, 33, recipe, torch.Generator().manual_seed(1)))
     ends = []
@@ -172,14 +176,22 @@ def test_what_is_not_finite_is_not_written() -> None:
         assert all(torch.equal(a, b) for a, b in zip(before, layer.parameters(), strict=True))
 
 
-def test_a_backend_asked_for_by_name_says_why_it_cannot_run() -> None:
+def test_a_backend_asked_for_by_name_says_why_it_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
+    with monkeypatch.context() as environment:
+        environment.delenv("TRITON_INTERPRET", raising=False)
+        with pytest.raises(KernelError, match="backend triton cannot run: the weights are on cpu; allowed: cuda"):
+            choose("triton", cpu, torch.float32)
+        environment.setenv("TRITON_INTERPRET", "1")
+        assert choose("auto", cpu, torch.float32) == choose("auto", cpu, torch.bfloat16) != "triton"
+        with pytest.raises(KernelError, match=r"backend triton cannot run: the weights are torch\.float64; allowed"):
+            choose("triton", cpu, torch.float64)
     assert choose("auto", cpu, torch.float64) == "torch"
     with pytest.raises(KernelError, match=r"backend cpu cannot run: the weights are torch\.float64; allowed"):
         choose("cpu", cpu, torch.float64)
     with pytest.raises(KernelError, match="backend cpu cannot run: the weights are on meta"):
         choose("cpu", torch.device("meta"), torch.float32)
-    with pytest.raises(KernelError, match="allowed: auto, cpu, torch"):
+    with pytest.raises(KernelError, match="allowed: auto, cpu, triton, torch"):
         choose("gpu", cpu, torch.float32)
     with pytest.raises(ConfigError, match="needs the streaming step"):
         FixedFanIn(8, 9, fan_in=2, weight_dtype="bfloat16", scores="materialise")

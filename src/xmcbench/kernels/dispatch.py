@@ -3,14 +3,16 @@
 import os
 import warnings
 from functools import cache
+from importlib.util import find_spec
 from types import ModuleType
 
 import torch
 
 from xmcbench.errors import KernelError
 
-#: `cpu`: C++.  `torch`: blocks of labels through torch operations, on any device and in any floating dtype.
-BACKENDS = ("auto", "cpu", "torch")
+#: `cpu`: C++.  `triton`: NVIDIA GPUs.  `torch`: blocks of labels through torch operations, on any device and in any
+#: floating dtype.
+BACKENDS = ("auto", "cpu", "triton", "torch")
 
 
 @cache
@@ -39,14 +41,32 @@ def native() -> ModuleType | None:
 
 def choose(asked: str, device: torch.device, dtype: torch.dtype) -> str:
     """Return the backend for weights of a dtype on a device; raises KernelError if the one asked for cannot run."""
-    reason = _cpu_cannot(device, dtype)
     if asked == "auto":
-        return "torch" if reason else "cpu"
+        if device.type == "cuda":
+            return "torch" if _triton_cannot(device, dtype) else "triton"
+        return "torch" if _cpu_cannot(device, dtype) else "cpu"
     if asked not in BACKENDS:
         raise KernelError(f"backend: unknown value {asked!r}; allowed: {', '.join(BACKENDS)}")
-    if asked == "cpu" and reason:
-        raise KernelError(f"backend cpu cannot run: {reason}")
+    cannot = {"cpu": _cpu_cannot, "triton": _triton_cannot}.get(asked)
+    if cannot and (reason := cannot(device, dtype)):
+        raise KernelError(f"backend {asked} cannot run: {reason}")
     return asked
+
+
+def _triton_cannot(device: torch.device, dtype: torch.dtype) -> str | None:
+    # On the CPU the interpreter runs them, for tests; `auto` never asks for that.
+    if device.type != "cuda" and not (device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"):
+        return f"the weights are on {device.type}; allowed: cuda"
+    if dtype not in (torch.float32, torch.bfloat16):
+        return f"the weights are {dtype}; allowed: torch.float32, torch.bfloat16"
+    if find_spec("triton") is None:
+        return "triton is not installed (it exists for Linux)"
+    if device.type == "cuda":
+        if torch.version.hip:
+            return "the device is not one of NVIDIA"
+        if torch.cuda.get_device_capability(device) < (8, 0):
+            return "the device is older than compute capability 8.0"
+    return None
 
 
 def _cpu_cannot(device: torch.device, dtype: torch.dtype) -> str | None:

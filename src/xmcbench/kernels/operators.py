@@ -26,7 +26,11 @@ def scores(
     x_DB: Tensor, weight_LK: Tensor, index_HK: Tensor, bias_L: Tensor, group: int, backend: str
 ) -> Tensor:
     """Return z_LB = b_l + Σ_j w_lj · x[i_gj], g = ⌊l/G⌋ the group of l; backend: a name of `dispatch.BACKENDS`."""
-    if _uses_cpu(backend, x_DB, weight_LK):
+    runs = _runs(backend, x_DB, weight_LK)
+    if runs == "triton":
+        found: Tensor = gpu().forward(x_DB.contiguous(), weight_LK.contiguous(), index_HK, bias_L, group)
+        return found
+    if runs == "cpu":
         z_LB = x_DB.new_empty(weight_LK.shape[0], x_DB.shape[1])
         module().forward(
             weight_LK.contiguous(), index_HK, bias_L, group, x_DB.contiguous(), z_LB, torch.get_num_threads()
@@ -51,7 +55,13 @@ def scores_backward(
     backend: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return the gradients by x_DB, weight_LK and bias_L."""
-    if _uses_cpu(backend, x_DB, weight_LK):
+    runs = _runs(backend, x_DB, weight_LK)
+    if runs == "triton":
+        grads = gpu().backward(
+            grad_z_LB.contiguous(), x_DB.contiguous(), weight_LK.contiguous(), index_HK, bias_L, group
+        )
+        return grads[0], grads[1].to(weight_LK.dtype), grads[2]
+    if runs == "cpu":
         grad_x_DB = torch.empty_like(x_DB, memory_format=torch.contiguous_format)
         grad_weight_LK = torch.empty(weight_LK.shape, dtype=torch.float32)
         grad_bias_L = torch.empty_like(bias_L)
@@ -108,7 +118,7 @@ for _device in ("cpu", "cuda"):
 @torch.library.custom_op(
     "xmcbench::fixed_fan_in_train_step",
     mutates_args=("weight_LK", "bias_L", "first_LK", "second_LK", "first_L", "second_L"),
-    device_types="cpu",
+    device_types=("cpu", "cuda"),
 )
 def _train_step(
     x_DB: Tensor,
@@ -128,7 +138,14 @@ def _train_step(
     rule: int,
     numbers: list[float],
     key: int,
+    backend: str = "auto",
 ) -> tuple[Tensor, Tensor]:
+    if choose(backend, weight_LK.device, weight_LK.dtype) == "triton":
+        moments = (first_LK, second_LK, first_L, second_L)
+        layer = (x_DB, weight_LK, index_HK, bias_L, group)
+        pairs = (label_P, row_P, label_weight_L)
+        result: tuple[Tensor, Tensor] = gpu().train_step(*layer, moments, *pairs, loss, scale, rule, numbers, key)
+        return result
     grad_x_DB = torch.empty_like(x_DB)
     rate, decay, bias_rate, bias_decay, momentum, beta1, beta2, epsilon, correction1, correction2 = numbers
     found = module().train_step(
@@ -184,11 +201,13 @@ def train_step(
     scale: float = 1.0,
     label_weight_L: Tensor | None = None,
     key: int = 0,
+    backend: str = "auto",
 ) -> tuple[Tensor, float, int, int, int]:
-    """Take the fused step on the CPU: weights, bias and moments move in place, no B×L array exists.
+    """Take the fused step by `cpu` or `triton`: weights, bias and moments move in place, no B×L array exists.
 
     label_P, row_P: positive pairs sorted by label, then row; a pair given twice counts once. key: of the stochastic
-    rounding of bfloat16 weights; another one each step. Sums, and so all bits, are those of any other thread count.
+    rounding of bfloat16 weights; another one each step. On the CPU sums, and so all bits, are those of any other thread
+    count; on a GPU they are those of any other run if torch was told to be deterministic.
     The bias may have another rate and decay than the weights; rule, momentum and betas are theirs.
     Returns (grad_x_DB scaled, loss unscaled, exactly zero score gradients, labels skipped because all of theirs were,
     first label with a non-finite gradient or −1; such labels keep their weights).
@@ -212,16 +231,26 @@ def train_step(
         RULES.index(weight_update.rule),
         numbers,
         key & (2**63 - 1),
+        backend,
     )
     value, zeros, skipped, bad = found.tolist()
     return grad_x_DB, value, int(zeros), int(skipped), int(bad)
 
 
-@torch.library.custom_op("xmcbench::fixed_fan_in_top_k", mutates_args=(), device_types="cpu")
+@torch.library.custom_op("xmcbench::fixed_fan_in_top_k", mutates_args=(), device_types=("cpu", "cuda"))
 def top_k(
-    x_DB: Tensor, weight_LK: Tensor, index_HK: Tensor, bias_L: Tensor, group: int, k: int
+    x_DB: Tensor,
+    weight_LK: Tensor,
+    index_HK: Tensor,
+    bias_L: Tensor,
+    group: int,
+    k: int,
+    backend: str = "auto",
 ) -> tuple[Tensor, Tensor]:
     """Return the k best scores of each document and their labels, streaming: B·k numbers a partition of labels."""
+    if choose(backend, weight_LK.device, weight_LK.dtype) == "triton":
+        best: tuple[Tensor, Tensor] = gpu().best(x_DB.contiguous(), weight_LK, index_HK, bias_L, group, k)
+        return best
     score_Bk = x_DB.new_empty(x_DB.shape[1], k)
     label_Bk = torch.empty(x_DB.shape[1], k, dtype=torch.int64)
     module().top_k(
@@ -232,7 +261,13 @@ def top_k(
 
 @top_k.register_fake
 def _(
-    x_DB: Tensor, weight_LK: Tensor, index_HK: Tensor, bias_L: Tensor, group: int, k: int
+    x_DB: Tensor,
+    weight_LK: Tensor,
+    index_HK: Tensor,
+    bias_L: Tensor,
+    group: int,
+    k: int,
+    backend: str = "auto",
 ) -> tuple[Tensor, Tensor]:
     shape = (x_DB.shape[1], k)
     return x_DB.new_empty(shape), x_DB.new_empty(shape, dtype=torch.int64)
@@ -274,8 +309,15 @@ def _(
 ) -> None: ...
 
 
-def _uses_cpu(backend: str, x_DB: Tensor, weight_LK: Tensor) -> bool:
-    return x_DB.dtype == torch.float32 and choose(backend, weight_LK.device, weight_LK.dtype) == "cpu"
+def _runs(backend: str, x_DB: Tensor, weight_LK: Tensor) -> str:
+    return "torch" if x_DB.dtype != torch.float32 else choose(backend, weight_LK.device, weight_LK.dtype)
+
+
+def gpu() -> Any:
+    """Return the module that launches the Triton kernels; triton is imported here, at the first use."""
+    from xmcbench.kernels.triton import launch
+
+    return launch
 
 
 def module() -> Any:

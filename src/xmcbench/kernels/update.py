@@ -4,7 +4,7 @@ The fused kernels take their numbers from here, so that checkpoints, rewiring an
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -35,6 +35,11 @@ class Update:
     def corrections(self) -> tuple[float, float]:
         """AdamW's bias corrections 1 − β^step."""
         return 1 - self.beta1**self.step, 1 - self.beta2**self.step
+
+    def as_column(self) -> "Update":
+        """Return the update of a vector as that of a matrix of one column, with the same moments."""
+        first, second = (None if m is None else m[:, None] for m in (self.first, self.second))
+        return replace(self, first=first, second=second)
 
     def agrees_with(self, other: "Update") -> bool:
         """Tell whether both move by the same rule and constants, rate and decay aside."""

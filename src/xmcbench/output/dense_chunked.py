@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from xmcbench.errors import NonFiniteError
-from xmcbench.kernels import blocks
+from xmcbench.kernels import blocks, choose, operators
 from xmcbench.kernels.blocks import Loss
 from xmcbench.kernels.update import Update, update_of
 from xmcbench.output.dense import Dense
@@ -25,6 +25,7 @@ class DenseChunked(Dense):
     def __init__(self, features: int, labels: int, recipe: Output, generator: torch.Generator) -> None:
         super().__init__(features, labels, recipe, generator)
         self.chunk = recipe.chunk
+        self.backend = recipe.backend
         self.weight_LD = nn.Parameter(self.weight_LD.detach().to(getattr(torch, recipe.weight_dtype)))
 
     def forward(self, x_BD: Tensor) -> Tensor:
@@ -45,6 +46,8 @@ class DenseChunked(Dense):
         generator = torch.Generator(x_BD.device).manual_seed(
             derive(int(self.bias_L.detach().view(torch.int32).sum()), "stochastic rounding")
         )
+        if self._fuses(x_BD):
+            return self._fused(x_BD.contiguous(), positives, loss, (weight, bias), scale, generator.initial_seed())
         grad_x_BD = torch.zeros_like(x_BD)
         value, zeros = 0.0, 0
         for first in range(0, self.labels, self.chunk):
@@ -65,6 +68,53 @@ class DenseChunked(Dense):
             self._update(rows, gradient_Bl, x_BD, weight, generator)
             bias.apply(self.bias_L, gradient_Bl.sum(dim=0), rows)
         return StepResult(value, grad_x_BD, zeros / (len(x_BD) * self.labels))
+
+    def _fuses(self, x_BD: Tensor) -> bool:
+        # `cpu` means nothing to a dense layer, so it is not asked whether it can run.
+        if self.backend not in ("auto", "triton") or x_BD.dtype != torch.float32:
+            return False
+        return choose(self.backend, self.weight_LD.device, self.weight_LD.dtype) == "triton"
+
+    def _fused(
+        self,
+        x_BD: Tensor,
+        positives: Positives,
+        loss: Loss,
+        updates: tuple[Update, Update],
+        scale: float,
+        key: int,
+    ) -> StepResult:
+        """Take the step on a GPU: gradient product and update are one kernel, and the host waits twice, not per chunk."""
+        starts = range(0, self.labels, self.chunk)
+        label_P, row_P = positives.by_label()
+        edges = torch.tensor([*starts, self.labels], device=label_P.device)
+        bounds = torch.searchsorted(label_P, edges).tolist()
+        grad_x_BD, one_B1 = torch.zeros_like(x_BD), x_BD.new_ones(len(x_BD), 1)
+        found = []
+        for first, begin, end in zip(starts, bounds[:-1], bounds[1:], strict=True):
+            rows = slice(first, min(first + self.chunk, self.labels))
+            weight_lD = self.weight_LD[rows].to(x_BD.dtype)
+            z_Bl = torch.addmm(self.bias_L[rows], x_BD, weight_lD.t())
+            its = Positives(positives.documents, row_P[begin:end], label_P[begin:end] - first)
+            term, gradient_Bl = loss.value_and_gradient(z_Bl, its)
+            sound = torch.isfinite(gradient_Bl.sum())
+            nonzero = torch.count_nonzero(gradient_Bl)
+            found.append(torch.stack([term.double(), nonzero.double(), sound.double()]))
+            gradient_Bl.mul_(scale)
+            grad_x_BD.addmm_(gradient_Bl, weight_lD)
+            # A chunk that is not sound writes nothing, neither weights nor bias (whose one feature is 1).
+            operators.gpu().dense_update(x_BD, gradient_Bl, self.weight_LD[rows], updates[0], sound, first, key)
+            operators.gpu().dense_update(
+                one_B1, gradient_Bl, self.bias_L[rows, None], updates[1].as_column(), sound, first, key
+            )
+        values, nonzeros, sounds = torch.stack(found, dim=1).tolist()
+        for first, well in zip(starts, sounds, strict=True):
+            if not well:
+                raise NonFiniteError(
+                    f"output layer: a gradient of labels {first} … {min(first + self.chunk, self.labels) - 1} "
+                    "is not finite; they were left as they were"
+                )
+        return StepResult(sum(values), grad_x_BD, 1 - sum(nonzeros) / (len(x_BD) * self.labels))
 
     def _update(
         self, rows: slice, gradient_Bl: Tensor, x_BD: Tensor, update: Update, generator: torch.Generator
@@ -90,6 +140,8 @@ class DenseChunked(Dense):
         plain = isinstance(optimizer, torch.optim.SGD) and not optimizer.defaults["momentum"]
         narrow = self.weight_LD.dtype != torch.float32
         kinds["gradient"] = 0 if plain and not narrow else chunk * self.features * 4
+        if self.weight_LD.is_cuda and choose("auto", self.weight_LD.device, self.weight_LD.dtype) == "triton":
+            kinds["gradient"] = 0  # it exists in registers alone
         if batch:
             kinds["scores"] = batch * chunk * 4
             if narrow:

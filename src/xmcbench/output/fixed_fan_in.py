@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from xmcbench.errors import ConfigError, NonFiniteError
 from xmcbench.kernels import blocks, choose, operators
 from xmcbench.kernels.blocks import Loss
+from xmcbench.kernels.triton.shapes import MOST_PLACES, scratch_bytes
 from xmcbench.kernels.update import Update, update_of
 from xmcbench.output.layer import OutputLayer, StepResult, required, uniform
 from xmcbench.positives import Positives
@@ -99,7 +100,7 @@ class FixedFanIn(OutputLayer):
                 x_BD.dtype == torch.float32
                 and loss.name in operators.LOSSES
                 and updates[0].agrees_with(updates[1])
-                and choose(self.backend, self.weight_LK.device, self.weight_LK.dtype) == "cpu"
+                and self._runs() != "torch"
             ):
                 return self._fused(x_BD, positives, loss.name, updates, scale)
             return self._by_blocks(x_BD, positives, loss, updates, scale)
@@ -118,6 +119,7 @@ class FixedFanIn(OutputLayer):
             group=self.group,
             scale=scale,
             key=self._key(updates[0]),
+            backend=self.backend,
         )
         if bad >= 0:
             raise NonFiniteError(
@@ -154,6 +156,9 @@ class FixedFanIn(OutputLayer):
             updates[1].apply(self.bias_L, of_bias, rows)
         return StepResult(value, grad_x_DB.t(), zeros / (len(x_BD) * self.labels))
 
+    def _runs(self) -> str:
+        return choose(self.backend, self.weight_LK.device, self.weight_LK.dtype)
+
     def _inputs_of(self, labels: slice) -> Tensor:
         """Return the inputs of each label of a slice that begins with a group."""
         rows = slice(labels.start // self.group, -(-labels.stop // self.group))
@@ -168,12 +173,11 @@ class FixedFanIn(OutputLayer):
 
     @torch.no_grad()
     def top_k(self, x_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        x_DB = x_BD.t()
-        if (
-            x_BD.dtype == torch.float32
-            and choose(self.backend, self.weight_LK.device, self.weight_LK.dtype) == "cpu"
-        ):
-            score_Bk, label_Bk = operators.top_k(x_DB, self.weight_LK, self.index, self.bias_L, self.group, k)
+        x_DB, runs = x_BD.t(), self._runs()
+        if x_BD.dtype == torch.float32 and (runs == "cpu" or (runs == "triton" and k <= MOST_PLACES)):
+            score_Bk, label_Bk = operators.top_k(
+                x_DB, self.weight_LK, self.index, self.bias_L, self.group, k, self.backend
+            )
             return score_Bk, label_Bk
 
         def scores_of(first: int, last: int) -> Tensor:
@@ -232,6 +236,8 @@ class FixedFanIn(OutputLayer):
             if batch:
                 # Packed features and the partial sums of their gradient; nothing grows with L.
                 kinds["scratch"] = (PARTITIONS + 1) * self.features * batch * 4
+                if self._runs() == "triton":
+                    kinds["scratch"] = scratch_bytes(self.labels, self.features, self.fan_in, batch, self.group)
         elif batch:
             # What autograd keeps for the backward pass: the features, transposed.
             kinds["scratch"] = self.features * batch * 4

@@ -22,8 +22,6 @@ from xmcbench.kernels.triton.update import load_weight
 
 #: Documents from which on the second pass is cheaper than atomics (G < 8).
 ENOUGH_DOCUMENTS = 850
-#: Bytes of score gradients that exist at a time, where they exist at all.
-CHUNK_BYTES = 32 << 20
 
 
 def feature_gradient_way(documents: int, group: int, deterministic: bool | None = None) -> str:

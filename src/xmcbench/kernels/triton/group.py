@@ -8,7 +8,7 @@ float32's accuracy at a third of the rate (52 Tflop/s on an A100).
 
 The gradient by the weights sums over documents, of which registers hold 32 at a time (three kinds of products and their
 operands fill 120 to 230 registers a thread then; 64 documents spill). So score gradients are written once to a bounded
-array (`by_input.CHUNK_BYTES` for the labels of a launch) and read back for every 32 slots, by the program that wrote them:
+array (`shapes.CHUNK_BYTES` for the labels of a launch) and read back for every 32 slots, by the program that wrote them:
 4·B·(1 + K/32) bytes a label beside 12·K·B/G; a quarter more with G = 16 and K = 256.
 """
 

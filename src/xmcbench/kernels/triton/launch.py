@@ -16,6 +16,7 @@ from xmcbench.errors import KernelError
 from xmcbench.kernels.triton import by_input, dense_chunk, fan_in, group, shapes, top_k
 from xmcbench.kernels.triton.loss import GIVEN
 from xmcbench.kernels.triton.update import KEEP
+from xmcbench.kernels.update import RULES, Update
 
 #: Whether the kernels run in triton's interpreter; the environment decided it when they were imported.
 INTERPRETED = not isinstance(fan_in.step, triton.runtime.JITFunction)
@@ -26,12 +27,12 @@ STAGES = 2
 
 @dataclass(frozen=True)
 class Launch:
-    """A kernel, its grid of programs, its arguments by name, and the warps of a program."""
+    """A kernel, its grid of programs, its arguments by name, and the size of a program."""
 
     kernel: Any
     grid: tuple[int, ...]
     arguments: dict[str, Any]
-    warps: int
+    size: shapes.Blocks
 
 
 _recorded: list[Launch] | None = None
@@ -48,12 +49,17 @@ def recording() -> Iterator[list[Launch]]:
         _recorded = None
 
 
-def _launch(kernel: Any, grid: tuple[int, ...], warps: int, device: torch.device, **arguments: Any) -> None:
+def options(size: shapes.Blocks) -> dict[str, Any]:
+    """Return triton's options of a program of this size."""
+    return {"num_warps": size.warps, "num_stages": STAGES, "maxnreg": size.registers}
+
+
+def _launch(kernel: Any, grid: tuple[int, ...], size: shapes.Blocks, device: torch.device, **arguments: Any) -> None:
     if _recorded is not None:
-        _recorded.append(Launch(kernel, grid, arguments, warps))
+        _recorded.append(Launch(kernel, grid, arguments, size))
         return
     with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
-        kernel[grid](**arguments, num_warps=warps, num_stages=STAGES)
+        kernel[grid](**arguments, **options(size))
 
 
 def _bits(weight: Tensor) -> Tensor:
@@ -100,7 +106,7 @@ def forward(x_DB: Tensor, weight_LK: Tensor, index_HK: Tensor, bias_L: Tensor, l
         programs, kernel = len(index_HK) * -(-labels_a_row // size.labels), group.group_forward
         arguments |= {"BLOCK_G": size.labels, "NARROW": _narrow(weight_LK)}
     arguments |= {"BLOCK_K": size.slots, "BLOCK_B": size.documents}
-    _launch(kernel, (programs, -(-documents // size.documents)), size.warps, x_DB.device, **arguments)
+    _launch(kernel, (programs, -(-documents // size.documents)), size, x_DB.device, **arguments)
     return z_LB
 
 
@@ -153,7 +159,7 @@ def train_step(
     rest = (momentum, beta1, beta2, epsilon, 1 / correction1, correction2**-0.5)
     device, documents = x_DB.device, x_DB.shape[1]
     grad_x_DB = torch.zeros_like(x_DB)
-    everyone = torch.arange(len(bias_L) + 1, device=device)
+    everyone = torch.arange(len(bias_L) + 1, dtype=torch.int32, device=device)
     found = _pass_over_labels(
         x_DB,
         weight_LK,
@@ -162,7 +168,7 @@ def train_step(
         labels_a_row,
         moments,
         grad_x_DB,
-        offset_L1=torch.searchsorted(label_P, everyone, out_int32=True),
+        offset_L1=torch.searchsorted(label_P.to(torch.int32), everyone, out_int32=True),
         row_P=row_P if len(row_P) else row_P.new_zeros(1),
         label_weight_L=label_weight_L,
         largest=x_DB.abs().amax(),
@@ -216,7 +222,7 @@ def _pass_over_labels(
     chunk = -(-labels // labels_a_row) * labels_a_row
     writes = given_LB is None and (by_products or not atomic)
     if writes or not atomic:
-        chunk = max(1, by_input.CHUNK_BYTES // (4 * documents) // labels_a_row) * labels_a_row
+        chunk = max(1, shapes.CHUNK_BYTES // (4 * documents) // labels_a_row) * labels_a_row
     gradient_lB = None
     if writes:
         gradient_lB = x_DB.new_empty(min(chunk, labels), documents)
@@ -263,7 +269,7 @@ def _pass_over_labels(
         _launch(
             group.group_step if by_products else fan_in.step,
             (programs,),
-            size.warps,
+            size,
             device,
             **arguments,
             grad_z_ptr=gradient,
@@ -293,7 +299,7 @@ def _add_by_input(
     _launch(
         by_input.by_input,
         (features, -(-documents // wide)),
-        size.warps,
+        size,
         grad_x_DB.device,
         order_ptr=order,
         offset_ptr=torch.searchsorted(keys, inputs, out_int32=True),
@@ -330,7 +336,7 @@ def best(
     _launch(
         top_k.top_k,
         (parts, tiles),
-        size.warps,
+        size,
         x_DB.device,
         x_ptr=x_DB,
         weight_ptr=_bits(weight_LK),
@@ -359,37 +365,47 @@ def best(
     return score_Bk.masked_fill(empty, float("-inf")), label_Bk.masked_fill(empty, -1)
 
 
+def rule_numbers(update: Update) -> tuple[float, ...]:
+    """Return an update's constants in the order that `update.advance` takes them."""
+    corrections = update.corrections if update.rule == "adamw" else (1.0, 1.0)
+    constants = (update.momentum, update.beta1, update.beta2, update.epsilon)
+    return tuple(
+        map(float, (update.rate, 1 - update.rate * update.decay, *constants, 1 / corrections[0], corrections[1] ** -0.5))
+    )
+
+
 def dense_update(
     x_BD: Tensor,
     grad_z_Bl: Tensor,
     weight_lD: Tensor,
-    moments: tuple[Tensor | None, Tensor | None],
+    update: Update,
     sound: Tensor,
     first_label: int,
-    rule: int,
-    numbers: tuple[float, ...],
     key: int,
 ) -> None:
-    """Update a chunk of dense weights by grad_zᵀ·x, in place; `sound` (one number): write nothing if it is zero."""
+    """Update a chunk of dense weights by grad_zᵀ·x, in place; the update's moments are those of the whole layer.
+
+    sound: one bool; if it is false nothing is written. first_label: of the chunk."""
     (documents, features), labels, size = x_BD.shape, grad_z_Bl.shape[1], shapes.DENSE
+    rows = slice(first_label, first_label + labels)
     _launch(
         dense_chunk.dense_update,
         (-(-labels // size.labels) * -(-features // size.slots),),
-        size.warps,
+        size,
         x_BD.device,
         x_ptr=x_BD,
         grad_z_ptr=grad_z_Bl,
         weight_ptr=_bits(weight_lD),
-        first_ptr=moments[0],
-        second_ptr=moments[1],
+        first_ptr=None if update.first is None else update.first[rows],
+        second_ptr=None if update.second is None else update.second[rows],
         sound_ptr=sound,
         first_label=first_label,
         labels=labels,
         documents=documents,
         features=features,
-        numbers=numbers,
+        numbers=rule_numbers(update),
         key=key,
-        RULE=rule,
+        RULE=RULES.index(update.rule),
         BF16=weight_lD.dtype == torch.bfloat16,
         NARROW=_narrow(weight_lD),
         BLOCK_L=size.labels,

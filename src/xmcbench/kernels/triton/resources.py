@@ -35,6 +35,7 @@ from triton.compiler import ASTSource
 
 from xmcbench.kernels.triton import launch
 from xmcbench.kernels.triton.launch import Launch
+from xmcbench.kernels.update import Update
 
 #: Bytes of shared memory that one program can have.
 LIMITS = {"sm_80": 163 * 1024, "sm_90": 227 * 1024}
@@ -147,16 +148,17 @@ def calls(shape: Shape) -> Iterator[Launch]:
         with launch.recording() as recorded:
             launch.forward(x_DB, weight, index, bias, shape.G)
             launch.best(x_DB, weight, index, bias, shape.G, 5)
-            dense = tuple(meta(CHUNK, D) if m is not None else None for m in moments[:2])
+            if (shape.B, shape.K, shape.G) != (128, 32, 1):
+                yield from recorded  # the dense layer has neither fan-in nor groups
+                return
+            dense = [meta(CHUNK, D) if m is not None else None for m in moments[:2]]
             launch.dense_update(
                 meta(shape.B, D),
                 meta(shape.B, CHUNK),
                 meta(CHUNK, D, dtype=dtype),
-                (dense[0], dense[1]),
+                Update(shape.rule, 0.5, first=dense[0], second=dense[1]),
                 meta(1, dtype=torch.bool),
                 0,
-                rule,
-                (0.5,) * 8,
                 1 << 40,
             )
         yield from recorded
@@ -195,14 +197,13 @@ def source(each: Launch) -> ASTSource:
 
 def compiled(each: Launch, shape: Shape, target: str) -> Row:
     """Compile a launch for a target and return what it takes."""
-    options = {"num_warps": each.warps, "num_stages": launch.STAGES}
-    kernel = triton.compile(source(each), GPUTarget("cuda", int(target[3:]), 32), options)
+    kernel = triton.compile(source(each), GPUTarget("cuda", int(target[3:]), 32), launch.options(each.size))
     registers, spills = usage(kernel.asm["cubin"])
     return Row(
         name(each),
         target,
         **asdict(shape),
-        num_warps=each.warps,
+        num_warps=each.size.warps,
         registers=registers,
         spills=spills,
         shared_bytes=kernel.metadata.shared,

@@ -17,12 +17,17 @@ def power_of_two(n: int) -> int:
 
 @dataclass(frozen=True)
 class Blocks:
-    """labels, slots, documents: of a block. warps: of a program."""
+    """labels, slots, documents: of a block. warps: of a program.
+
+    registers: of a thread, at most. Without a limit the assembler takes 128 or 168 and spills a few bytes for the sake of
+    one more program a processor; with one a little above it does not.
+    """
 
     labels: int
     slots: int
     documents: int
     warps: int
+    registers: int | None = None
 
 
 def fan_in_blocks(labels: int, fan_in: int, documents: int) -> Blocks:
@@ -34,7 +39,7 @@ def fan_in_blocks(labels: int, fan_in: int, documents: int) -> Blocks:
     wide = max(32, power_of_two(documents))
     warps = max(1, wide // 512)
     slots = min(power_of_two(fan_in), max(1, 1024 * warps // wide))
-    return Blocks(min(8, power_of_two(max(1, labels // 16_384))), slots, wide, warps)
+    return Blocks(min(8, power_of_two(max(1, labels // 16_384))), slots, wide, warps, registers=144 if warps == 1 else 192)
 
 
 def forward_blocks(labels: int, fan_in: int, documents: int) -> Blocks:
@@ -46,7 +51,7 @@ def group_blocks(fan_in: int, documents: int, group: int) -> Blocks:
     """Products of 16 or 32 labels, 32 slots and up to 32 documents; more of any of them spills registers."""
     labels = min(32, max(16, power_of_two(group)))
     wide = min(32, max(16, power_of_two(documents)))
-    return Blocks(labels, min(32, max(16, power_of_two(fan_in))), wide, 4)
+    return Blocks(labels, min(32, max(16, power_of_two(fan_in))), wide, 4, registers=144 if labels == 16 else 255)
 
 
 def top_k_blocks(fan_in: int, documents: int, group: int) -> Blocks:
@@ -58,6 +63,23 @@ def top_k_blocks(fan_in: int, documents: int, group: int) -> Blocks:
 def top_k_parts(blocks: int, tiles: int) -> int:
     """Return how many parts the labels' blocks are cut into: some 4096 programs, each of at least 16 blocks."""
     return max(1, min(blocks // 16, -(-4096 // tiles)))
+
+
+#: Bytes of score gradients that exist at a time, where they exist at all.
+CHUNK_BYTES = 32 << 20
+
+
+def scratch_bytes(labels: int, features: int, fan_in: int, documents: int, group: int) -> int:
+    """Return what the fused step holds beside weights and moments, with atomics (without, see `by_input`: a chunk more).
+
+    Transposed features and their gradient, where each label's positives begin, and partial sums of the programs.
+    """
+    size = fan_in_blocks(labels, fan_in, documents)
+    held = 2 * features * documents * 4 + 2 * 4 * (labels + 1)
+    if group < ENOUGH_LABELS:
+        return held + 16 * -(-labels // size.labels)
+    programs = -(-labels // group) * -(-group // group_blocks(fan_in, documents, group).labels)
+    return held + 16 * programs + min(CHUNK_BYTES, 4 * documents * labels)
 
 
 #: Dense: a tile of 64 × 64 weights, 32 documents at a time.

@@ -1,0 +1,355 @@
+"""The Triton kernels against the truth, on odd shapes: in triton's interpreter, or on a GPU where there is one.
+
+A program takes about 5 ms in the interpreter, so there are at most 100 of them in a case.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from xmcbench.errors import KernelError, NonFiniteError
+from xmcbench.kernels import native, operators, reference
+from xmcbench.output import build
+from xmcbench.positives import Positives
+from xmcbench.recipe import Output
+from xmcbench.training.losses import LOSSES
+
+from .cases import Case, make
+from .test_cpu import truth
+
+triton = pytest.importorskip("triton")
+from xmcbench.kernels.triton import launch, shapes, update  # noqa: E402
+from xmcbench.kernels.triton.by_input import feature_gradient_way  # noqa: E402
+
+tl = triton.language
+NARROW, WIDE = torch.bfloat16, torch.float32
+#: bfloat16 products (groups of eight labels and more) exist on a GPU only; the interpreter multiplies in float32.
+TOLERANCE = {WIDE: {"rtol": 1e-4, "atol": 2e-5}, NARROW: {"rtol": 2**-7, "atol": 1e-4}}
+ON_GPU = torch.cuda.is_available()
+EXAMPLES = settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(params=["atomic", "by_input"])
+def way(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Both ways of the feature gradient; torch's own switch chooses the deterministic one."""
+    torch.use_deterministic_algorithms(request.param == "by_input")
+    yield request.param
+    torch.use_deterministic_algorithms(False)
+
+
+@st.composite
+def small_cases(draw: st.DrawFn) -> Case:
+    features, group = draw(st.integers(1, 40)), draw(st.sampled_from([1, 1, 2, 7, 8, 16, 20, 40]))
+    return make(
+        documents=draw(st.sampled_from([1, 5, 31, 33, 64, 70])),
+        features=features,
+        labels=draw(st.integers(1, 12 if group < 8 else 60)),
+        fan_in=draw(st.integers(1, features)),
+        seed=draw(st.integers(0, 1000)),
+        positive_share=draw(st.sampled_from([0.0, 0.02, 0.5])),
+        weight_dtype=draw(st.sampled_from([WIDE, NARROW])),
+        index_dtype=draw(st.sampled_from([torch.uint16, torch.int32])),
+        group=group,
+    )
+
+
+ODD = [
+    make(5, 13, 33, 5),
+    make(5, 13, 33, 5, group=7, weight_dtype=NARROW),
+    make(5, 13, 33, 5, group=9, positive_share=0.5),
+    make(40, 33, 40, 33, group=20, weight_dtype=NARROW),
+    make(33, 6, 1, 6),
+    make(1, 3, 2, 1, positive_share=0.0, index_dtype=torch.int32),
+    make(70, 70, 60, 40, group=40),
+    make(600, 5, 3, 4),
+]
+
+
+def moved(case: Case, device: torch.device) -> Case:
+    """The same case on a device."""
+    tensors = {
+        field.name: value.to(device)
+        for field in dataclasses.fields(case)
+        if isinstance(value := getattr(case, field.name), Tensor)
+    }
+    return dataclasses.replace(case, **tensors)
+
+
+def fused(
+    case: Case,
+    loss: str,
+    rule: str,
+    *,
+    key: int = 5,
+    decay: float = 0.1,
+    label_weight: Tensor | None = None,
+    backend: str = "triton",
+    pairs: tuple[Tensor, Tensor] | None = None,
+) -> dict[str, object]:
+    def there(update):
+        return dataclasses.replace(
+            update,
+            first=None if update.first is None else update.first.to(case.x_BD.device),
+            second=None if update.second is None else update.second.to(case.x_BD.device),
+        )
+
+    weight, bias = case.weight_LK.clone(), case.bias_L.clone()
+    updates = there(case.update(rule, weight, decay)), there(case.update(rule, bias, 0.03, seed=1))
+    grad_x_DB, value, zeros, skipped, bad = operators.train_step(
+        case.x_BD.t(),
+        weight,
+        case.index_HK,
+        bias,
+        *(pairs or case.pairs),
+        *updates,
+        loss=loss,
+        group=case.group,
+        scale=0.7,
+        label_weight_L=label_weight,
+        key=key,
+        backend=backend,
+    )
+    found = {"grad_x": grad_x_DB.t(), "weight": weight, "bias": bias, "loss": value, "zeros": zeros}
+    found |= {"skipped": skipped, "bad": bad}
+    for name, of in zip(("weight", "bias"), updates, strict=True):
+        found |= {f"{name}.first": of.first, f"{name}.second": of.second}
+    return found
+
+
+def assert_same(ours: dict[str, object], theirs: dict[str, object], case: Case) -> None:
+    products = ON_GPU and case.group >= shapes.ENOUGH_LABELS and case.weight_LK.dtype == NARROW
+    for name, expected in theirs.items():
+        found = ours[name]
+        if isinstance(expected, Tensor):
+            assert isinstance(found, Tensor)
+            tolerance = dict(TOLERANCE[case.weight_LK.dtype if name == "weight" else WIDE])
+            if products:
+                tolerance = {"rtol": 2e-2, "atol": 2e-2}
+            torch.testing.assert_close(
+                found.float().cpu(), expected, **tolerance, msg=lambda m, n=name: f"{n}: {m}"
+            )
+        elif name == "zeros":
+            # A score on the hinge's very edge may fall to either side.
+            assert abs(found - expected) <= 1 + case.y_BL.numel() // (100 if products else 1000)
+        elif expected is not None:
+            assert found == pytest.approx(expected, rel=2e-2 if products else 1e-4, abs=1e-5)
+
+
+@pytest.mark.parametrize("rule", ["sgd", "momentum", "adamw"])
+@pytest.mark.parametrize("loss", operators.LOSSES)
+@EXAMPLES
+@given(case=small_cases(), weighted=st.booleans(), deterministic=st.booleans())
+def test_the_fused_step_is_the_truth(
+    loss: str, rule: str, device: torch.device, case: Case, weighted: bool, deterministic: bool
+) -> None:
+    label_weight = torch.linspace(0.5, 2.0, len(case.bias_L)) if weighted else None
+    expected = truth(case, loss, rule, label_weight=label_weight)
+    label_weight = None if label_weight is None else label_weight.to(device)
+    torch.use_deterministic_algorithms(deterministic)
+    ours = fused(moved(case, device), loss, rule, label_weight=label_weight)
+    torch.use_deterministic_algorithms(False)
+    assert_same(ours, expected, case)
+    assert ours["bad"] == -1
+
+
+@pytest.mark.parametrize("case", ODD, ids=lambda c: "×".join(map(str, (*c.y_BL.shape, c.weight_LK.shape[1], c.group))))
+def test_odd_shapes(case: Case, way: str, device: torch.device) -> None:
+    assert_same(fused(moved(case, device), "bce", "adamw"), truth(case, "bce", "adamw"), case)
+
+
+@EXAMPLES
+@given(case=small_cases())
+def test_forward_and_backward_are_the_truth(way: str, device: torch.device, case: Case) -> None:
+    x, w, b = (t.float().clone().requires_grad_(True) for t in (case.x_BD, case.weight_LK, case.bias_L))
+    expected = reference.scores(x, w, case.index_LK, b)
+    weights = torch.linspace(-1, 1, expected.numel()).view_as(expected)
+    grads = torch.autograd.grad((expected * weights).sum(), (x, w, b))
+    there = moved(case, device)
+    loose = {"rtol": 2e-2, "atol": 5e-2} if ON_GPU and case.weight_LK.dtype == NARROW else {"rtol": 1e-4, "atol": 1e-4}
+    z_LB = operators.scores(there.x_BD.t(), *there.layer, "triton")
+    torch.testing.assert_close(z_LB.t().cpu(), expected, **loose)
+    ours = launch.backward(weights.t().contiguous().to(device), there.x_BD.t().contiguous(), *there.layer)
+    for found, wanted in zip((ours[0].t(), *ours[1:]), grads, strict=True):
+        torch.testing.assert_close(found.cpu(), wanted, **loose)
+
+
+@EXAMPLES
+@given(case=small_cases(), k=st.integers(1, 12))
+def test_top_k_is_exact_and_ties_go_to_the_smaller_label(device: torch.device, case: Case, k: int) -> None:
+    # Whole numbers: scores are exact, and ties are many, also of −0 with +0.
+    case = dataclasses.replace(
+        case, x_BD=case.x_BD.round(), weight_LK=(case.weight_LK.float() * 2).round(), bias_L=case.bias_L.round()
+    )
+    score, label = reference.top_k(reference.scores(case.x_BD, case.weight_LK, case.index_LK, case.bias_L), k)
+    there = moved(case, device)
+    ours = operators.top_k(there.x_BD.t(), *there.layer, k, "triton")
+    width = min(k, len(case.bias_L))
+    assert torch.equal(ours[0][:, :width].cpu(), score) and torch.equal(ours[1][:, :width].cpu(), label)
+    assert bool((ours[1][:, width:] == -1).all()) and bool((ours[0][:, width:] == float("-inf")).all())
+
+
+def test_top_k_over_several_parts(device: torch.device) -> None:
+    case = moved(make(3, 9, 16 * 40, 2), device)
+    assert shapes.top_k_parts(40, 1) == 2
+    score, label = reference.top_k(reference.scores(case.x_BD, case.weight_LK, case.index_LK, case.bias_L), 7)
+    ours = operators.top_k(case.x_BD.t(), *case.layer, 7, "triton")
+    torch.testing.assert_close(ours[0], score)
+    assert torch.equal(ours[1], label)
+    with pytest.raises(KernelError, match="k = 33; allowed: up to 32"):
+        operators.top_k(case.x_BD.t(), *case.layer, 33, "triton")
+
+
+def test_several_labels_a_program_and_several_chunks(
+    way: str, device: torch.device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = shapes.fan_in_blocks
+    monkeypatch.setattr(shapes, "fan_in_blocks", lambda *a: dataclasses.replace(one(*a), labels=4))
+    monkeypatch.setattr(shapes, "CHUNK_BYTES", 4 * 9 * 20)
+    for group in (1, 3, 10):
+        case = make(9, 12, 45, 6, group=group)
+        assert_same(fused(moved(case, device), "squared_hinge", "momentum"), truth(case, "squared_hinge", "momentum"), case)
+
+
+def test_the_random_bits_are_those_of_the_cpu(device: torch.device) -> None:
+    @triton.jit
+    def bits(out_ptr, key, label, BLOCK: tl.constexpr):
+        slot = tl.arange(0, BLOCK)
+        mixed = update.label_key(key.to(tl.int64), label.to(tl.int64))
+        tl.store(out_ptr + slot, update.random16(mixed, slot).to(tl.int32))
+
+    def expected(key: int, label: int, slot: int) -> int:
+        h = (key + label * 0x9E3779B97F4A7C15) % 2**64
+        h = ((h ^ (h >> 30)) * 0xBF58476D1CE4E5B9) % 2**64
+        h = ((h ^ (h >> 27)) * 0x94D049BB133111EB) % 2**64
+        x = (((h ^ (h >> 31)) >> 16) % 2**32) ^ (slot * 0x9E3779B1) % 2**32
+        x = ((x ^ (x >> 16)) * 0x7FEB352D) % 2**32
+        x = ((x ^ (x >> 15)) * 0x846CA68B) % 2**32
+        return x >> 16
+
+    bits.__globals__.update(update=update, tl=tl)
+    for key, label in ((0, 0), (5, 7), (2**62 + 12345, 2_812_280)):
+        out = torch.zeros(64, dtype=torch.int32, device=device)
+        bits[(1,)](out, key, label, BLOCK=64)
+        assert out.tolist() == [expected(key, label, slot) for slot in range(64)]
+
+
+@pytest.mark.skipif(native() is None, reason="the package was built without its CPU kernels")
+@pytest.mark.parametrize("group", [1, 8])
+def test_bfloat16_weights_are_rounded_as_on_the_cpu(group: int, device: torch.device) -> None:
+    """Small whole numbers and powers of two: every sum is exact, so that only rounding could differ."""
+    case = make(4, 12, 24, 5, weight_dtype=NARROW, group=group)
+    case = dataclasses.replace(
+        case, x_BD=case.x_BD.round(), weight_LK=(case.weight_LK.float() * 4).round().to(NARROW), bias_L=case.bias_L.round()
+    )
+    ends = []
+    for backend, there in (("cpu", case), ("triton", moved(case, device))):
+        weight, bias = there.weight_LK.clone(), there.bias_L.clone()
+        plain = dataclasses.replace(case.update("sgd", weight, 0.0), rate=2.0**-9)
+        operators.train_step(
+            there.x_BD.t(),
+            weight,
+            there.index_HK,
+            bias,
+            *there.pairs,
+            plain,
+            plain,
+            loss="squared_hinge",
+            group=group,
+            key=2**40 + 3,
+            backend=backend,
+        )
+        ends.append(weight.cpu())
+    assert torch.equal(ends[0], ends[1]) and not torch.equal(ends[0], case.weight_LK)
+
+
+@pytest.mark.parametrize("group", [1, 16])
+def test_easy_negatives_are_skipped_but_decay_and_moments_go_on(group: int, way: str, device: torch.device) -> None:
+    case = make(20, 30, 16, 4, positive_share=0.0, group=group)
+    case = dataclasses.replace(case, weight_LK=case.weight_LK * 0.01, bias_L=torch.full((16,), -3.0))
+    for rule in ("sgd", "momentum", "adamw"):
+        ours = fused(moved(case, device), "squared_hinge", rule)
+        assert ours["skipped"] == 16 and ours["zeros"] == 20 * 16 and ours["loss"] == 0
+        assert not ours["grad_x"].any()
+        assert_same(ours, truth(case, "squared_hinge", rule), case)
+        assert not torch.equal(ours["weight"].cpu(), case.weight_LK)
+
+
+@pytest.mark.parametrize("group", [1, 10])
+def test_a_pair_given_twice_counts_once(group: int, device: torch.device) -> None:
+    case = moved(make(40, 12, 20, 4, positive_share=0.2, group=group), device)
+    label_P, row_P = case.pairs
+    twice = label_P.repeat_interleave(2), row_P.repeat_interleave(2)
+    for loss in operators.LOSSES:
+        once, doubled = fused(case, loss, "sgd"), fused(case, loss, "sgd", pairs=twice)
+        assert once["loss"] == doubled["loss"] and torch.equal(once["weight"], doubled["weight"])
+
+
+def test_extreme_scores_have_finite_loss_and_right_gradient(device: torch.device) -> None:
+    bias = torch.tensor([-300.0, -80.0, -20.0, 0.0, 20.0, 80.0, 300.0])
+    base = make(9, 5, 7, 2)
+    case = dataclasses.replace(base, weight_LK=torch.zeros(7, 2), bias_L=bias)
+    expected = truth(case, "bce", "sgd")
+    del expected["zeros"]  # a sigmoid of −80 is 1e-35, one of −300 is zero in either
+    assert_same(fused(moved(case, device), "bce", "sgd"), expected, case)
+
+
+@pytest.mark.parametrize("group", [1, 16])
+def test_a_label_whose_gradient_is_not_finite_is_named_and_left_alone(group: int, way: str, device: torch.device) -> None:
+    for wrong in (float("inf"), float("nan"), 3e38):
+        for loss in operators.LOSSES:
+            case = make(10, 6, 20, 6, group=group)
+            case.weight_LK[17] = wrong
+            if loss == "bce" and wrong == 3e38:
+                continue  # σ(±∞) is finite, and so is the step
+            there = moved(case, device)
+            ours = fused(there, loss, "sgd")
+            assert ours["bad"] == 17
+            torch.testing.assert_close(ours["weight"][17], there.weight_LK[17], equal_nan=True, rtol=0, atol=0)
+            assert bool(torch.isfinite(ours["weight"][:17]).all()) and not torch.equal(ours["weight"][0], there.weight_LK[0])
+
+
+def test_without_atomics_every_run_ends_in_the_same_bits(device: torch.device) -> None:
+    torch.use_deterministic_algorithms(True)
+    try:
+        for group in (1, 16):
+            case = moved(make(30, 12, 32, 8, group=group), device)
+            one, other = fused(case, "bce", "adamw"), fused(case, "bce", "adamw")
+            assert torch.equal(one["grad_x"], other["grad_x"]) and torch.equal(one["weight"], other["weight"])
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_the_way_of_the_feature_gradient_follows_from_the_shapes() -> None:
+    assert feature_gradient_way(128, 1) == "atomic" and feature_gradient_way(1024, 1) == "by_input"
+    assert feature_gradient_way(1024, 16) == "atomic"
+    assert feature_gradient_way(128, 1, deterministic=True) == "by_input"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_dense_chunk_that_is_not_finite_is_named_and_left_alone(dtype: str, device: torch.device) -> None:
+    recipe = Output(kind="dense_chunked", chunk=4, backend="triton", weight_dtype=dtype)
+    layer = build(8, 10, recipe, torch.Generator().manual_seed(1)).to(device)
+    with torch.no_grad():
+        layer.bias_L[5] = float("nan")
+    before = [p.detach().clone() for p in layer.parameters()]
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=0.1)
+    empty = torch.empty(0, dtype=torch.int64, device=device)
+    with pytest.raises(NonFiniteError, match=r"labels 4 … 7"):
+        layer.train_step(
+            torch.randn(6, 8, device=device), Positives(6, empty, empty), loss=LOSSES["bce"](), optimizer=optimizer
+        )
+    for was, now in zip(before, layer.parameters(), strict=True):
+        torch.testing.assert_close(now[4:8], was[4:8], rtol=0, atol=0, equal_nan=True)
+        assert not torch.equal(now[:4], was[:4]) and not torch.equal(now[8:], was[8:])
+
+
+def test_a_batch_beyond_the_registers_is_refused(device: torch.device) -> None:
+    case = moved(make(3, 4, 2, 2), device)
+    x_DB = torch.zeros(4, shapes.MOST_DOCUMENTS + 1, device=device)
+    with pytest.raises(KernelError, match="a batch of 8193; allowed: up to 8192"):
+        operators.scores(x_DB, *case.layer, "triton")
