@@ -180,11 +180,15 @@ def test_a_backend_asked_for_by_name_says_why_it_cannot_run(monkeypatch: pytest.
     cpu = torch.device("cpu")
     with monkeypatch.context() as environment:
         environment.delenv("TRITON_INTERPRET", raising=False)
-        with pytest.raises(KernelError, match="backend triton cannot run: the weights are on cpu; allowed: cuda"):
+        with pytest.raises(
+            KernelError, match="backend triton cannot run: the weights are on cpu; allowed: cuda"
+        ):
             choose("triton", cpu, torch.float32)
         environment.setenv("TRITON_INTERPRET", "1")
         assert choose("auto", cpu, torch.float32) == choose("auto", cpu, torch.bfloat16) != "triton"
-        with pytest.raises(KernelError, match=r"backend triton cannot run: the weights are torch\.float64; allowed"):
+        with pytest.raises(
+            KernelError, match=r"backend triton cannot run: the weights are torch\.float64; allowed"
+        ):
             choose("triton", cpu, torch.float64)
     assert choose("auto", cpu, torch.float64) == "torch"
     with pytest.raises(KernelError, match=r"backend cpu cannot run: the weights are torch\.float64; allowed"):

@@ -144,7 +144,9 @@ def _train_step(
         moments = (first_LK, second_LK, first_L, second_L)
         layer = (x_DB, weight_LK, index_HK, bias_L, group)
         pairs = (label_P, row_P, label_weight_L)
-        result: tuple[Tensor, Tensor] = gpu().train_step(*layer, moments, *pairs, loss, scale, rule, numbers, key)
+        result: tuple[Tensor, Tensor] = gpu().train_step(
+            *layer, moments, *pairs, loss, scale, rule, numbers, key
+        )
         return result
     grad_x_DB = torch.empty_like(x_DB)
     rate, decay, bias_rate, bias_decay, momentum, beta1, beta2, epsilon, correction1, correction2 = numbers

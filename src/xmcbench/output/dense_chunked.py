@@ -47,7 +47,9 @@ class DenseChunked(Dense):
             derive(int(self.bias_L.detach().view(torch.int32).sum()), "stochastic rounding")
         )
         if self._fuses(x_BD):
-            return self._fused(x_BD.contiguous(), positives, loss, (weight, bias), scale, generator.initial_seed())
+            return self._fused(
+                x_BD.contiguous(), positives, loss, (weight, bias), scale, generator.initial_seed()
+            )
         grad_x_BD = torch.zeros_like(x_BD)
         value, zeros = 0.0, 0
         for first in range(0, self.labels, self.chunk):
@@ -103,7 +105,9 @@ class DenseChunked(Dense):
             gradient_Bl.mul_(scale)
             grad_x_BD.addmm_(gradient_Bl, weight_lD)
             # A chunk that is not sound writes nothing, neither weights nor bias (whose one feature is 1).
-            operators.gpu().dense_update(x_BD, gradient_Bl, self.weight_LD[rows], updates[0], sound, first, key)
+            operators.gpu().dense_update(
+                x_BD, gradient_Bl, self.weight_LD[rows], updates[0], sound, first, key
+            )
             operators.gpu().dense_update(
                 one_B1, gradient_Bl, self.bias_L[rows, None], updates[1].as_column(), sound, first, key
             )

@@ -237,7 +237,9 @@ class FixedFanIn(OutputLayer):
                 # Packed features and the partial sums of their gradient; nothing grows with L.
                 kinds["scratch"] = (PARTITIONS + 1) * self.features * batch * 4
                 if self._runs() == "triton":
-                    kinds["scratch"] = scratch_bytes(self.labels, self.features, self.fan_in, batch, self.group)
+                    kinds["scratch"] = scratch_bytes(
+                        self.labels, self.features, self.fan_in, batch, self.group
+                    )
         elif batch:
             # What autograd keeps for the backward pass: the features, transposed.
             kinds["scratch"] = self.features * batch * 4

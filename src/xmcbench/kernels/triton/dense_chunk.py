@@ -46,9 +46,15 @@ def dense_update(
         b = start + tl.arange(0, BLOCK_B)
         real = b < documents
         g = tl.load(
-            grad_z_ptr + (b * labels)[None, :] + label[:, None], mask=real[None, :] & (label < labels)[:, None], other=0.0
+            grad_z_ptr + (b * labels)[None, :] + label[:, None],
+            mask=real[None, :] & (label < labels)[:, None],
+            other=0.0,
         )
-        x = tl.load(x_ptr + (b * features)[:, None] + d[None, :], mask=real[:, None] & (d < features)[None, :], other=0.0)
+        x = tl.load(
+            x_ptr + (b * features)[:, None] + d[None, :],
+            mask=real[:, None] & (d < features)[None, :],
+            other=0.0,
+        )
         total = product(g, x, total, NARROW)
     mask = (label < labels)[:, None] & (d < features)[None, :] & (tl.load(sound_ptr) != 0)
     row = (label * features)[:, None]

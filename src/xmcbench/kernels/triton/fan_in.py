@@ -76,7 +76,19 @@ def forward(
         label = tl.program_id(0).to(tl.int64) * LABELS + i
         if label < labels:
             z = _scores(
-                x_ptr, weight_ptr, index_ptr, bias_ptr, label, b, real, documents, K, GROUP, BF16, BLOCK_K, BLOCK_B
+                x_ptr,
+                weight_ptr,
+                index_ptr,
+                bias_ptr,
+                label,
+                b,
+                real,
+                documents,
+                K,
+                GROUP,
+                BF16,
+                BLOCK_K,
+                BLOCK_B,
             )
             tl.store(z_ptr + label * documents + b, z, mask=real)
 
@@ -140,7 +152,19 @@ def step(
                 sound = tl.full([], 1, tl.int1)
             else:
                 z = _scores(
-                    x_ptr, weight_ptr, index_ptr, bias_ptr, label, b, real, documents, K, GROUP, BF16, BLOCK_K, BLOCK_B
+                    x_ptr,
+                    weight_ptr,
+                    index_ptr,
+                    bias_ptr,
+                    label,
+                    b,
+                    real,
+                    documents,
+                    K,
+                    GROUP,
+                    BF16,
+                    BLOCK_K,
+                    BLOCK_B,
                 )
                 begin = tl.load(offset_ptr + label)
                 count = tl.load(offset_ptr + label + 1) - begin
@@ -165,17 +189,55 @@ def step(
                 if (RULE != SGD) | live | (numbers[1] != 1):
                     for start in range(0, K, BLOCK_K):
                         slot, inside, w, place, there, x = _connections(
-                            x_ptr, weight_ptr, index_ptr, label, start, b, real & live, documents, K, GROUP, BF16, BLOCK_K
+                            x_ptr,
+                            weight_ptr,
+                            index_ptr,
+                            label,
+                            start,
+                            b,
+                            real & live,
+                            documents,
+                            K,
+                            GROUP,
+                            BF16,
+                            BLOCK_K,
                         )
                         gradient = tl.sum(x * g[None, :], axis=1)
                         advance(
-                            weight_ptr, first_ptr, second_ptr, label * K, slot, inside, w, gradient, rounding, numbers, RULE, BF16
+                            weight_ptr,
+                            first_ptr,
+                            second_ptr,
+                            label * K,
+                            slot,
+                            inside,
+                            w,
+                            gradient,
+                            rounding,
+                            numbers,
+                            RULE,
+                            BF16,
                         )
                         if ATOMIC:
-                            tl.atomic_add(grad_x_ptr + place + b[None, :], w[:, None] * g[None, :], mask=there, sem="relaxed")
+                            tl.atomic_add(
+                                grad_x_ptr + place + b[None, :],
+                                w[:, None] * g[None, :],
+                                mask=there,
+                                sem="relaxed",
+                            )
                 bias = tl.load(bias_ptr + label)
                 advance(
-                    bias_ptr, bias_first_ptr, bias_second_ptr, label, 0, True, bias, tl.sum(g), rounding, bias_numbers, RULE, False
+                    bias_ptr,
+                    bias_first_ptr,
+                    bias_second_ptr,
+                    label,
+                    0,
+                    True,
+                    bias,
+                    tl.sum(g),
+                    rounding,
+                    bias_numbers,
+                    RULE,
+                    False,
                 )
     if RULE != KEEP:
         program = tl.program_id(0)

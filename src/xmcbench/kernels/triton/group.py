@@ -71,7 +71,9 @@ def group_scores(
     for start in range(0, K, BLOCK_K):
         slot = start + tl.arange(0, BLOCK_K)
         inside = slot < K
-        w = load_weight(weight_ptr + (label * K)[:, None] + slot[None, :], exists[:, None] & inside[None, :], BF16)
+        w = load_weight(
+            weight_ptr + (label * K)[:, None] + slot[None, :], exists[:, None] & inside[None, :], BF16
+        )
         _, _, x = _rows(x_ptr, index_ptr, row, slot, inside, b, documents, K)
         z = product(w, x, z, NARROW)
     return z
@@ -232,7 +234,12 @@ def group_step(
                 place, there, x = _rows(x_ptr, index_ptr, row, slot, inside, b, documents, K)
                 if ATOMIC:
                     nothing = tl.zeros([BLOCK_K, BLOCK_B], tl.float32)
-                    tl.atomic_add(grad_x_ptr + place + b[None, :], product(tl.trans(w), of_tile, nothing, NARROW), mask=there, sem="relaxed")
+                    tl.atomic_add(
+                        grad_x_ptr + place + b[None, :],
+                        product(tl.trans(w), of_tile, nothing, NARROW),
+                        mask=there,
+                        sem="relaxed",
+                    )
                 gradient = product(of_tile, tl.trans(x), gradient, NARROW)
         advance(
             weight_ptr,
@@ -250,5 +257,16 @@ def group_step(
         )
     bias = tl.load(bias_ptr + label, mask=moves, other=0.0)
     advance(
-        bias_ptr, bias_first_ptr, bias_second_ptr, label, 0, moves, bias, total, rounding, bias_numbers, RULE, False
+        bias_ptr,
+        bias_first_ptr,
+        bias_second_ptr,
+        label,
+        0,
+        moves,
+        bias,
+        total,
+        rounding,
+        bias_numbers,
+        RULE,
+        False,
     )

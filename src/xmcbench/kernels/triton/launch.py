@@ -54,7 +54,9 @@ def options(size: shapes.Blocks) -> dict[str, Any]:
     return {"num_warps": size.warps, "num_stages": STAGES, "maxnreg": size.registers}
 
 
-def _launch(kernel: Any, grid: tuple[int, ...], size: shapes.Blocks, device: torch.device, **arguments: Any) -> None:
+def _launch(
+    kernel: Any, grid: tuple[int, ...], size: shapes.Blocks, device: torch.device, **arguments: Any
+) -> None:
     if _recorded is not None:
         _recorded.append(Launch(kernel, grid, arguments, size))
         return
@@ -75,7 +77,9 @@ def _narrow(weight: Tensor) -> bool:
 
 def _check(x_DB: Tensor) -> None:
     if x_DB.shape[1] > shapes.MOST_DOCUMENTS:
-        raise KernelError(f"backend triton: a batch of {x_DB.shape[1]}; allowed: up to {shapes.MOST_DOCUMENTS}")
+        raise KernelError(
+            f"backend triton: a batch of {x_DB.shape[1]}; allowed: up to {shapes.MOST_DOCUMENTS}"
+        )
     if x_DB.numel() >= 1 << 31:
         raise KernelError(f"backend triton: features of {x_DB.numel()} numbers; allowed: below 2³¹")
 
@@ -141,7 +145,7 @@ def train_step(
     index_HK: Tensor,
     bias_L: Tensor,
     labels_a_row: int,
-    moments: tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None],
+    moments: tuple[Tensor | None, ...],
     label_P: Tensor,
     row_P: Tensor,
     label_weight_L: Tensor | None,
@@ -192,7 +196,7 @@ def _pass_over_labels(
     index_HK: Tensor,
     bias_L: Tensor,
     labels_a_row: int,
-    moments: tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None],
+    moments: tuple[Tensor | None, ...],
     grad_x_DB: Tensor,
     *,
     loss: int,
@@ -287,7 +291,13 @@ def _pass_over_labels(
 
 
 def _add_by_input(
-    index_hK: Tensor, weight_lK: Tensor, grad_z_lB: Tensor, grad_x_DB: Tensor, labels: int, labels_a_row: int, narrow: bool
+    index_hK: Tensor,
+    weight_lK: Tensor,
+    grad_z_lB: Tensor,
+    grad_x_DB: Tensor,
+    labels: int,
+    labels_a_row: int,
+    narrow: bool,
 ) -> None:
     features, documents = grad_x_DB.shape
     # Narrow keys are sorted in half as many passes.
@@ -370,7 +380,16 @@ def rule_numbers(update: Update) -> tuple[float, ...]:
     corrections = update.corrections if update.rule == "adamw" else (1.0, 1.0)
     constants = (update.momentum, update.beta1, update.beta2, update.epsilon)
     return tuple(
-        map(float, (update.rate, 1 - update.rate * update.decay, *constants, 1 / corrections[0], corrections[1] ** -0.5))
+        map(
+            float,
+            (
+                update.rate,
+                1 - update.rate * update.decay,
+                *constants,
+                1 / corrections[0],
+                corrections[1] ** -0.5,
+            ),
+        )
     )
 
 

@@ -22,7 +22,6 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -33,9 +32,12 @@ from torch import Tensor
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
+from xmcbench.kernels.operators import LOSSES
 from xmcbench.kernels.triton import launch
 from xmcbench.kernels.triton.launch import Launch
-from xmcbench.kernels.update import Update
+from xmcbench.kernels.triton.loss import GIVEN
+from xmcbench.kernels.triton.shapes import ENOUGH_LABELS
+from xmcbench.kernels.update import RULES, Update
 
 #: Bytes of shared memory that one program can have.
 LIMITS = {"sm_80": 163 * 1024, "sm_90": 227 * 1024}
@@ -87,7 +89,7 @@ class Row:
     l2_bytes_per_weight: float
 
 
-def shapes() -> list[Shape]:
+def data_set_shapes() -> list[Shape]:
     """Return the shapes of the real data sets; where a kernel does not depend on one of two sizes, not their product."""
     found = []
     for dtype in ("float32", "bfloat16"):
@@ -95,87 +97,64 @@ def shapes() -> list[Shape]:
         found += [Shape(dtype, *size) for size in sizes]
         found += [Shape(dtype, *size, G=16) for size in [(64, 32), (128, 64), (256, 128), (512, 256)]]
         found += [Shape(dtype, 128, 32, G=64), Shape(dtype, 128, 32, G=4)]
-        found += [Shape(dtype, 128, 32, G, loss="squared_hinge", rule=r) for G in (1, 16) for r in ("sgd", "momentum")]
+        found += [
+            Shape(dtype, 128, 32, G, loss="squared_hinge", rule=r)
+            for G in (1, 16)
+            for r in ("sgd", "momentum")
+        ]
         found += [Shape(dtype, B, 32, G, way="by_input") for B in (128, 512) for G in (1, 16)]
     found.append(Shape("float32", 1024, 32, way="by_input"))
     return found
 
 
-def calls(shape: Shape) -> Iterator[Launch]:
-    """Yield each launch of a training step, its parts, top-k and the dense update once."""
+def calls(shape: Shape) -> list[Launch]:
+    """Return each launch of a training step and its backward pass; with atomics, of scores, top-k and the dense update."""
 
     def meta(*size: int, dtype: torch.dtype = torch.float32) -> Tensor:
         return torch.empty(*size, dtype=dtype, device="meta")
 
-    dtype = getattr(torch, shape.dtype)
-    weight, index = meta(L, shape.K, dtype=dtype), meta(L // shape.G, shape.K, dtype=torch.uint16)
-    bias, x_DB, pairs = meta(L), meta(D, shape.B), meta(5 * shape.B, dtype=torch.int64)
-    rule = ("sgd", "momentum", "adamw").index(shape.rule)
-    first, second = (bool(rule), rule == 2)
-    moments = (
-        meta(L, shape.K) if first else None,
-        meta(L, shape.K) if second else None,
-        meta(L) if first else None,
-        meta(L) if second else None,
-    )
+    dtype, rule = getattr(torch, shape.dtype), RULES.index(shape.rule)
+    x_DB, pairs = meta(D, shape.B), meta(5 * shape.B, dtype=torch.int64)
+    index = meta(L // shape.G, shape.K, dtype=torch.uint16)
+    layer = (x_DB, meta(L, shape.K, dtype=dtype), index, meta(L), shape.G)
+    moments = [meta(*size) if rule >= of else None for size in ((L, shape.K), (L,)) for of in (1, 2)]
+    loss = LOSSES.index(shape.loss)
     deterministic = torch.are_deterministic_algorithms_enabled()
     torch.use_deterministic_algorithms(shape.way == "by_input")
     try:
         with launch.recording() as recorded:
             launch.train_step(
-                x_DB,
-                weight,
-                index,
-                bias,
-                shape.G,
-                moments,
-                pairs,
-                pairs,
-                None,
-                ("squared_hinge", "bce").index(shape.loss),
-                1.0,
-                rule,
-                [0.5] * 10,
-                1 << 40,
+                *layer, tuple(moments), pairs, pairs, None, loss, 1.0, rule, [0.5] * 10, 1 << 40
             )
-        seen: set[str] = set()
-        yield from (each for each in recorded if not (name(each) in seen or seen.add(name(each))))  # type: ignore[func-returns-value]
-        with launch.recording() as recorded:
-            launch.backward(meta(L, shape.B), x_DB, weight, index, bias, shape.G)
-        yield recorded[0]
-        if shape.way == "by_input":
-            return
-        with launch.recording() as recorded:
-            launch.forward(x_DB, weight, index, bias, shape.G)
-            launch.best(x_DB, weight, index, bias, shape.G, 5)
-            if (shape.B, shape.K, shape.G) != (128, 32, 1):
-                yield from recorded  # the dense layer has neither fan-in nor groups
-                return
-            dense = [meta(CHUNK, D) if m is not None else None for m in moments[:2]]
-            launch.dense_update(
-                meta(shape.B, D),
-                meta(shape.B, CHUNK),
-                meta(CHUNK, D, dtype=dtype),
-                Update(shape.rule, 0.5, first=dense[0], second=dense[1]),
-                meta(1, dtype=torch.bool),
-                0,
-                1 << 40,
-            )
-        yield from recorded
+            launch.backward(meta(L, shape.B), *layer)
+            if shape.way == "atomic":
+                launch.forward(*layer)
+                launch.best(*layer, 5)
+            if (shape.B, shape.K, shape.G, shape.way) == (128, 32, 1, "atomic"):  # no fan-in, no groups
+                first, second = (meta(CHUNK, D) if rule >= of else None for of in (1, 2))
+                update = Update(shape.rule, 0.5, first=first, second=second)
+                weight, gradient = meta(CHUNK, D, dtype=dtype), meta(shape.B, CHUNK)
+                sound = meta(1, dtype=torch.bool)
+                launch.dense_update(meta(shape.B, D), gradient, weight, update, sound, 0, 1 << 40)
     finally:
         torch.use_deterministic_algorithms(deterministic)
+    # One launch of each kernel: chunks differ in nothing but their labels.
+    return list({name(each): each for each in recorded}.values())
 
 
 def name(each: Launch) -> str:
     """Return a kernel's name; a step whose score gradients are given is a backward pass."""
     found: str = each.kernel.__name__
-    given = each.arguments.get("LOSS") == launch.GIVEN.value
+    given = each.arguments.get("LOSS") == GIVEN.value
     return found.replace("step", "backward") if given else found
 
 
 def source(each: Launch) -> ASTSource:
     """Return what triton's launcher would compile for a launch: types, constants, and divisibility by 16."""
-    kernel, signature, constants, attributes = each.kernel, {}, {}, {}
+    kernel = each.kernel
+    signature: dict[str, Any] = {}
+    constants: dict[str, Any] = {}
+    attributes: dict[tuple[int, ...], Any] = {}
     constexprs = {kernel.arg_names[position] for position in kernel.constexprs}
     for position, argument in enumerate(kernel.arg_names):
         value: Any = each.arguments[argument]
@@ -199,6 +178,7 @@ def compiled(each: Launch, shape: Shape, target: str) -> Row:
     """Compile a launch for a target and return what it takes."""
     kernel = triton.compile(source(each), GPUTarget("cuda", int(target[3:]), 32), launch.options(each.size))
     registers, spills = usage(kernel.asm["cubin"])
+    moved, floor, l2 = traffic(each, shape)
     return Row(
         name(each),
         target,
@@ -207,7 +187,9 @@ def compiled(each: Launch, shape: Shape, target: str) -> Row:
         registers=registers,
         spills=spills,
         shared_bytes=kernel.metadata.shared,
-        **traffic(each, shape),
+        bytes_per_weight=moved,
+        floor_bytes_per_weight=floor,
+        l2_bytes_per_weight=l2,
     )
 
 
@@ -222,12 +204,12 @@ def usage(cubin: bytes) -> tuple[int, int]:
     return found["REG"], found["STACK"] + found["LOCAL"]
 
 
-def traffic(each: Launch, shape: Shape) -> dict[str, float]:
-    """Return the bytes a weight of the module's docstring."""
+def traffic(each: Launch, shape: Shape) -> tuple[float, float, float]:
+    """Return bytes a weight as the module's docstring counts them: moved, floor, and in L2."""
     B, K, G, stored = shape.B, shape.K, shape.G, WIDTH[shape.dtype]
     moments = {"sgd": 0, "momentum": 8, "adamw": 16}[shape.rule]
     index, kernel = 2 / G, name(each)
-    rows, extra = 4 * B / (1 if G < launch.shapes.ENOUGH_LABELS else each.arguments.get("BLOCK_G", 16)), 0.0
+    rows, extra = 4 * B / (1 if G < ENOUGH_LABELS else each.arguments.get("BLOCK_G", 16)), 0.0
     if kernel.endswith("forward"):
         floor, l2 = stored + index + (4 + 4 * B) / K, rows
     elif kernel.endswith("step"):
@@ -246,11 +228,7 @@ def traffic(each: Launch, shape: Shape) -> dict[str, float]:
     else:
         # Each tile of 64 × 64 weights reads its features and its score gradients.
         floor, l2 = 2 * stored + moments + 4 * B / D, 8 * B / 64
-    return {
-        "bytes_per_weight": round(floor + extra, 2),
-        "floor_bytes_per_weight": round(floor, 2),
-        "l2_bytes_per_weight": round(l2, 1),
-    }
+    return round(floor + extra, 2), round(floor, 2), round(l2, 1)
 
 
 def table() -> list[Row]:
@@ -258,7 +236,7 @@ def table() -> list[Row]:
     if launch.INTERPRETED:
         raise SystemExit("TRITON_INTERPRET is set: an interpreted function cannot be compiled")
     found: dict[tuple[Any, ...], Row] = {}
-    for shape in shapes():
+    for shape in data_set_shapes():
         for each in calls(shape):
             for target in LIMITS:
                 row = compiled(each, shape, target)
@@ -268,7 +246,9 @@ def table() -> list[Row]:
 
 def main() -> None:
     """Write the table."""
-    parser = argparse.ArgumentParser(description="compile the GPU kernels ahead of time and list what they take")
+    parser = argparse.ArgumentParser(
+        description="compile the GPU kernels ahead of time and list what they take"
+    )
     parser.add_argument("--out", type=Path, required=True)
     path: Path = parser.parse_args().out
     path.parent.mkdir(parents=True, exist_ok=True)

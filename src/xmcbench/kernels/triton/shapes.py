@@ -39,7 +39,13 @@ def fan_in_blocks(labels: int, fan_in: int, documents: int) -> Blocks:
     wide = max(32, power_of_two(documents))
     warps = max(1, wide // 512)
     slots = min(power_of_two(fan_in), max(1, 1024 * warps // wide))
-    return Blocks(min(8, power_of_two(max(1, labels // 16_384))), slots, wide, warps, registers=144 if warps == 1 else 192)
+    return Blocks(
+        min(8, power_of_two(max(1, labels // 16_384))),
+        slots,
+        wide,
+        warps,
+        registers=144 if warps == 1 else 192,
+    )
 
 
 def forward_blocks(labels: int, fan_in: int, documents: int) -> Blocks:
@@ -51,7 +57,9 @@ def group_blocks(fan_in: int, documents: int, group: int) -> Blocks:
     """Products of 16 or 32 labels, 32 slots and up to 32 documents; more of any of them spills registers."""
     labels = min(32, max(16, power_of_two(group)))
     wide = min(32, max(16, power_of_two(documents)))
-    return Blocks(labels, min(32, max(16, power_of_two(fan_in))), wide, 4, registers=144 if labels == 16 else 255)
+    return Blocks(
+        labels, min(32, max(16, power_of_two(fan_in))), wide, 4, registers=144 if labels == 16 else 255
+    )
 
 
 def top_k_blocks(fan_in: int, documents: int, group: int) -> Blocks:

@@ -86,12 +86,17 @@ def top_k(
         else:
             label = block.to(tl.int64) * BLOCK_L + tl.arange(0, BLOCK_L)
             exists = label < labels
-            z = tl.zeros([BLOCK_L, BLOCK_B], tl.float32) + tl.load(bias_ptr + label, mask=exists, other=0.0)[:, None]
+            z = (
+                tl.zeros([BLOCK_L, BLOCK_B], tl.float32)
+                + tl.load(bias_ptr + label, mask=exists, other=0.0)[:, None]
+            )
             for j in range(K):
                 w = load_weight(weight_ptr + label * K + j, exists, BF16)
                 d = tl.load(index_ptr + label // GROUP * K + j, mask=exists, other=0).to(tl.int32)
                 there = exists[:, None] & real[None, :]
-                z += w[:, None] * tl.load(x_ptr + (d * documents)[:, None] + b[None, :], mask=there, other=0.0)
+                z += w[:, None] * tl.load(
+                    x_ptr + (d * documents)[:, None] + b[None, :], mask=there, other=0.0
+                )
         key = _keys(z, label.to(tl.int32)[:, None])
         key = tl.where(exists[:, None] & real[None, :], key, -9223372036854775808)
         newcomer = tl.max(key, axis=0)

@@ -56,7 +56,18 @@ def store_weight(ptr, w, mask, label_key, slot, BF16: tl.constexpr):
 
 @triton.jit
 def advance(
-    weight_ptr, first_ptr, second_ptr, row, slot, mask, w, g, label_key, numbers, RULE: tl.constexpr, BF16: tl.constexpr
+    weight_ptr,
+    first_ptr,
+    second_ptr,
+    row,
+    slot,
+    mask,
+    w,
+    g,
+    label_key,
+    numbers,
+    RULE: tl.constexpr,
+    BF16: tl.constexpr,
 ):
     """Move weights w (as loaded) at `row + slot` by their gradient g; decay is decoupled in every rule.
 
