@@ -39,6 +39,7 @@ def compare(
     ours: Call,
     peers: dict[str, Call],
     rounds: int,
+    device: str = "cpu",
     **more: Any,
 ) -> None:
     """Run ours and every peer in turn, `rounds` times after one warm-up, and keep the medians as extra_info."""
@@ -48,8 +49,10 @@ def compare(
 
     def turn() -> None:
         for name, call in calls.items():
+            wait(device)
             began = time.perf_counter()
             results[name] = call()
+            wait(device)
             seconds[name].append(time.perf_counter() - began)
 
     torch.set_num_threads(setting.threads)
@@ -62,22 +65,30 @@ def compare(
         more = {"zero_share": zero_share, **more}
         if skipped == 0:
             work = 6 * setting.B * setting.L * setting.K
-            more["share_of_sgemm"] = work / median["ours"] / sgemm_rate()
+            more["share_of_sgemm"] = work / median["ours"] / sgemm_rate(device)
     benchmark.extra_info.update(
         asdict(setting), seconds=median["ours"], peers={n: median[n] for n in peers}, **more
     )
 
 
+def wait(device: str) -> None:
+    """Let a GPU finish what it was given: its calls return before their work is done."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
 @cache
-def sgemm_rate() -> float:
+def sgemm_rate(device: str = "cpu") -> float:
     """Return multiply-add operations a second ×2 of the best square product, with the threads of every row."""
     torch.set_num_threads(THREADS)
     best = 0.0
-    for n in (512, 1024, 2048):
-        a, b = torch.randn(n, n), torch.randn(n, n)
+    for n in (512, 1024, 2048) if device == "cpu" else (4096, 8192):
+        a, b = torch.randn(n, n, device=device), torch.randn(n, n, device=device)
         for _ in range(12):
+            wait(device)
             began = time.perf_counter()
             a @ b
+            wait(device)
             best = max(best, 2 * n**3 / (time.perf_counter() - began))
     return best
 
@@ -95,12 +106,14 @@ def copy_rate() -> float:
     return best
 
 
-def fastest(calls: Sequence[Call]) -> Call:
+def fastest(calls: Sequence[Call], device: str = "cpu") -> Call:
     """Return the call that was fastest in two tries each (of a rival's settings, the best one is compared)."""
 
     def once(call: Call) -> float:
+        wait(device)
         began = time.perf_counter()
         call()
+        wait(device)
         return time.perf_counter() - began
 
     return min(calls, key=lambda call: min(once(call) for _ in range(3)))

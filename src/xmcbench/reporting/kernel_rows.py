@@ -29,15 +29,16 @@ def write_kernel_rows(source: Path, hardware: str, out: Path) -> None:
         row
         for benchmark in benchmarks
         if "operator" in benchmark["extra_info"]
-        for row in _rows(benchmark["extra_info"], machine.get("sgemm_rate"), hardware)
+        for row in _rows(benchmark["extra_info"], machine, hardware)
     ]
     write_text(out, csv_text(COLUMNS, rows))
     facts = [{"hardware": hardware, "key": k, "value": v} for k, v in sorted(machine.items())]
     write_text(out.with_name(f"{out.stem}_machine.csv"), csv_text(MACHINE_COLUMNS, facts))
 
 
-def _rows(info: dict[str, Any], sgemm: float | None, hardware: str) -> list[dict[str, Any]]:
+def _rows(info: dict[str, Any], machine: dict[str, float], hardware: str) -> list[dict[str, Any]]:
     """Expand a measurement: other fan-ins that took the same turns are rows of their own, against the same rivals."""
+    sgemm = machine.get("gpu_sgemm_rate" if info["backend"] == "triton" else "sgemm_rate")
     family = info["operator"].split(".")[0]
     times = {info["K"]: info["seconds"]}
     rivals: dict[str, float] = {}

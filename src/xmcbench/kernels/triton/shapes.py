@@ -1,6 +1,6 @@
 """Sizes of blocks: plain functions of the shapes, since results must not depend on a timing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 #: Documents that a label's program can hold (16 registers of scores a thread, 512 threads).
 MOST_DOCUMENTS = 8192
@@ -49,8 +49,8 @@ def fan_in_blocks(labels: int, fan_in: int, documents: int) -> Blocks:
 
 
 def forward_blocks(labels: int, fan_in: int, documents: int) -> Blocks:
-    """As `fan_in_blocks`; documents may be tiled, since no sum runs over them."""
-    return fan_in_blocks(labels, fan_in, min(documents, 512))
+    """As `fan_in_blocks`; documents may be tiled, since no sum runs over them, and 72 registers need no limit."""
+    return replace(fan_in_blocks(labels, fan_in, min(documents, 512)), registers=None)
 
 
 def group_blocks(fan_in: int, documents: int, group: int) -> Blocks:
