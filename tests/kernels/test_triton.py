@@ -383,5 +383,5 @@ def test_a_dense_chunk_that_is_not_finite_is_named_and_left_alone(dtype: str, de
 def test_a_batch_beyond_the_registers_is_refused(device: torch.device) -> None:
     case = moved(make(3, 4, 2, 2), device)
     x_DB = torch.zeros(4, shapes.MOST_DOCUMENTS + 1, device=device)
-    with pytest.raises(KernelError, match="a batch of 8193; allowed: up to 8192"):
+    with pytest.raises(KernelError, match="a batch of 4097; allowed: up to 4096"):
         operators.scores(x_DB, *case.layer, "triton")

@@ -52,7 +52,8 @@ def test_every_kernel_is_compiled_for_every_shape(rows: Rows) -> None:
 def test_nothing_spills_and_shared_memory_suffices(rows: Rows) -> None:
     for row in rows:
         assert int(row["spills"]) == 0, row
-        assert 0 < int(row["registers"]) <= 255, row
+        # A processor has 65,536 registers, and a program must fit one.
+        assert 0 < int(row["registers"]) * 32 * int(row["num_warps"]) <= 65_536, row
         assert int(row["shared_bytes"]) <= LIMITS[row["target"]], row
 
 

@@ -2,7 +2,8 @@
 
 The strongest dense rival there is: with plain SGD a chunk takes three matrix products, of which the last one adds the
 gradient straight into the weights. Memory beside weights and moments: B×chunk scores, and with momentum-free SGD no
-gradient at all. bfloat16 weights are written back with stochastic rounding.
+gradient at all. On a GPU gradient product and update are one kernel for every rule, so that there the gradient never
+exists. bfloat16 weights are written back with stochastic rounding.
 """
 
 import torch
@@ -144,7 +145,8 @@ class DenseChunked(Dense):
         plain = isinstance(optimizer, torch.optim.SGD) and not optimizer.defaults["momentum"]
         narrow = self.weight_LD.dtype != torch.float32
         kinds["gradient"] = 0 if plain and not narrow else chunk * self.features * 4
-        if self.weight_LD.is_cuda and choose("auto", self.weight_LD.device, self.weight_LD.dtype) == "triton":
+        fused = self.weight_LD.is_cuda and self._fuses(torch.empty(0))
+        if fused:
             kinds["gradient"] = 0  # it exists in registers alone
         if batch:
             kinds["scores"] = batch * chunk * 4

@@ -173,8 +173,9 @@ class FixedFanIn(OutputLayer):
 
     @torch.no_grad()
     def top_k(self, x_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
-        x_DB, runs = x_BD.t(), self._runs()
-        if x_BD.dtype == torch.float32 and (runs == "cpu" or (runs == "triton" and k <= MOST_PLACES)):
+        x_DB = x_BD.t()
+        runs = self._runs() if x_BD.dtype == torch.float32 else "torch"
+        if runs == "cpu" or (runs == "triton" and k <= MOST_PLACES):
             score_Bk, label_Bk = operators.top_k(
                 x_DB, self.weight_LK, self.index, self.bias_L, self.group, k, self.backend
             )
@@ -236,7 +237,7 @@ class FixedFanIn(OutputLayer):
             if batch:
                 # Packed features and the partial sums of their gradient; nothing grows with L.
                 kinds["scratch"] = (PARTITIONS + 1) * self.features * batch * 4
-                if self._runs() == "triton":
+                if self.weight_LK.is_cuda and self._runs() == "triton":
                     kinds["scratch"] = scratch_bytes(
                         self.labels, self.features, self.fan_in, batch, self.group
                     )

@@ -150,7 +150,7 @@ def name(each: Launch) -> str:
 
 
 def source(each: Launch) -> ASTSource:
-    """Return what triton's launcher would compile for a launch: types, constants, and divisibility by 16."""
+    """Return what triton's launcher would compile for a launch: types, constants (1 is one), divisibility by 16."""
     kernel = each.kernel
     signature: dict[str, Any] = {}
     constants: dict[str, Any] = {}
@@ -167,6 +167,8 @@ def source(each: Launch) -> ASTSource:
             signature[argument] = ("fp32",) * len(value)
         elif isinstance(value, float):
             signature[argument] = "fp32"
+        elif value == 1 and argument not in kernel.do_not_specialize:
+            signature[argument], constants[argument] = "constexpr", 1
         else:
             signature[argument] = "i32" if -(1 << 31) <= value < 1 << 31 else "i64"
             if value % 16 == 0 and argument not in kernel.do_not_specialize:

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-#: Documents that a label's program can hold (16 registers of scores a thread, 512 threads).
-MOST_DOCUMENTS = 8192
+#: Documents that a label's program can hold: 16 scores a thread, and 256 threads, which may have 255 registers each.
+MOST_DOCUMENTS = 4096
 #: From this many labels a row on, products of groups (padded to 16 labels) are cheaper than label by label.
 ENOUGH_LABELS = 8
 #: Largest k of the streaming top-k: its keys live in registers.
@@ -44,7 +44,7 @@ def fan_in_blocks(labels: int, fan_in: int, documents: int) -> Blocks:
         slots,
         wide,
         warps,
-        registers=144 if warps == 1 else 192,
+        registers=144 if warps == 1 else 224,
     )
 
 
