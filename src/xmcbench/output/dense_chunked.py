@@ -47,7 +47,7 @@ class DenseChunked(Dense):
         generator = torch.Generator(x_BD.device).manual_seed(
             derive(int(self.bias_L.detach().view(torch.int32).sum()), "stochastic rounding")
         )
-        if self._fuses(x_BD):
+        if self._fuses(x_BD.dtype):
             return self._fused(
                 x_BD.contiguous(), positives, loss, (weight, bias), scale, generator.initial_seed()
             )
@@ -72,9 +72,9 @@ class DenseChunked(Dense):
             bias.apply(self.bias_L, gradient_Bl.sum(dim=0), rows)
         return StepResult(value, grad_x_BD, zeros / (len(x_BD) * self.labels))
 
-    def _fuses(self, x_BD: Tensor) -> bool:
+    def _fuses(self, dtype: torch.dtype) -> bool:
         # `cpu` means nothing to a dense layer, so it is not asked whether it can run.
-        if self.backend not in ("auto", "triton") or x_BD.dtype != torch.float32:
+        if self.backend not in ("auto", "triton") or dtype != torch.float32:
             return False
         return choose(self.backend, self.weight_LD.device, self.weight_LD.dtype) == "triton"
 
@@ -145,8 +145,7 @@ class DenseChunked(Dense):
         plain = isinstance(optimizer, torch.optim.SGD) and not optimizer.defaults["momentum"]
         narrow = self.weight_LD.dtype != torch.float32
         kinds["gradient"] = 0 if plain and not narrow else chunk * self.features * 4
-        fused = self.weight_LD.is_cuda and self._fuses(torch.empty(0))
-        if fused:
+        if self.weight_LD.is_cuda and self._fuses(torch.float32):
             kinds["gradient"] = 0  # it exists in registers alone
         if batch:
             kinds["scores"] = batch * chunk * 4
