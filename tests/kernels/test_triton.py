@@ -355,6 +355,7 @@ def test_without_atomics_every_run_ends_in_the_same_bits(device: torch.device) -
 
 def test_the_way_of_the_feature_gradient_follows_from_the_shapes() -> None:
     assert feature_gradient_way(128, 1) == "atomic" and feature_gradient_way(1024, 1) == "by_input"
+    assert feature_gradient_way(512, 1) == "atomic" and feature_gradient_way(512, 4) == "by_input"
     assert feature_gradient_way(1024, 16) == "atomic"
     assert feature_gradient_way(128, 1, deterministic=True) == "by_input"
 
