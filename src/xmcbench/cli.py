@@ -144,7 +144,19 @@ def _kernels_collect(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.reporting.kernel_rows import write_kernel_rows
     from xmcbench.training.hardware import environment
 
-    write_kernel_rows(parsed.json, environment("cpu")["hardware"], parsed.out)
+    write_kernel_rows(parsed.json, environment(parsed.device), parsed.out)
+
+
+def _kernels_device(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    """Say before minutes of benchmarks, not after, that there is nothing to measure."""
+    import torch
+
+    from xmcbench.errors import DeviceError
+
+    if parsed.device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            "kernels_gpu: this machine has no CUDA device that torch can use; allowed here: the target kernels"
+        )
 
 
 def _kernels_figures(parsed: argparse.Namespace, log: logging.Logger) -> None:
@@ -259,7 +271,10 @@ def _parser() -> argparse.ArgumentParser:
         if name == "report":
             sub.add_argument("--out", type=Path, default=Path("results/report.html"))
             sub.add_argument("--partial", action="store_true", help="build everything from what is there")
-    command("kernels-collect", _kernels_collect, "collect the kernels' benchmarks into CSV", "json", "out")
+    collect = command("kernels-collect", _kernels_collect, "collect the kernels' benchmarks", "json", "out")
+    device = command("kernels-device", _kernels_device, "refuse where the benchmarks' device is missing")
+    for sub in (collect, device):
+        sub.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     figures = command("kernels-figures", _kernels_figures, "draw the kernels' figures from CSV")
     figures.add_argument("--results", type=Path, default=Path("results"))
     command("schemas", _schemas, "write the JSON schemas", "out")

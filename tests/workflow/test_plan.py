@@ -11,9 +11,9 @@ GOLDEN = {
         "sample": 1,
         "tokenise": 1,
         "group": 1,
-        "train": 10,
+        "train": 11,
         "reference": 2,
-        "score": 12,
+        "score": 13,
         "collect": 1,
         "write_tables": 1,
         "draw_figures": 1,
@@ -25,9 +25,9 @@ GOLDEN = {
         "sample": 1,
         "tokenise": 2,
         "group": 1,
-        "train": 11,
+        "train": 12,
         "reference": 2,
-        "score": 13,
+        "score": 14,
         "collect": 1,
         "write_tables": 1,
         "draw_figures": 1,
@@ -55,7 +55,7 @@ def test_a_second_run_has_nothing_to_do(original: Workflow) -> None:
 def test_training_rules_take_every_core(fresh: Workflow) -> None:
     text = fresh.run("--dry-run", "--printshellcmds", "all")
     jobs = [job for job in text.split("\n\n") if "rule train:" in job or "rule reference:" in job]
-    assert len(jobs) == 12
+    assert len(jobs) == 13
     assert all("threads: 2" in job for job in jobs)
 
 

@@ -1,40 +1,53 @@
 # Timings of the kernels on this machine (needs the extra `test`): an idle machine, please.
+BENCHMARKS = {
+    "kernels": "tests/benchmarks/test_kernels.py",
+    "kernels_gpu": "tests/benchmarks/test_kernels_gpu.py",
+}
 
 
 rule benchmark_kernels:
     output:
-        "results/benchmarks/kernels.json",
+        "results/benchmarks/{kernels}.json",
     log:
-        "logs/kernels/benchmark.log",
+        "logs/{kernels}/benchmark.log",
+    wildcard_constraints:
+        kernels=names(BENCHMARKS),
     conda:
         "../../envs/xmcbench.yaml"
     threads: workflow.cores
     params:
         code=rooms_hash("kernels", "output"),
+        tests=lambda w: BENCHMARKS[w.kernels],
+        device=lambda w: "cuda" if w.kernels == "kernels_gpu" else "cpu",
     shell:
-        "python -m pytest tests/benchmarks --benchmark-enable --benchmark-only -q"
-        " --benchmark-json={output} > {log} 2>&1"
+        "xmcbench kernels-device --device {params.device} --log {log} && "
+        "python -m pytest {params.tests} --benchmark-enable --benchmark-only -q"
+        " --benchmark-json={output} >> {log} 2>&1"
 
 
 rule collect_kernels:
     input:
-        "results/benchmarks/kernels.json",
+        "results/benchmarks/{kernels}.json",
     output:
-        rows="results/collected/kernels.csv",
-        machine="results/collected/kernels_machine.csv",
+        rows="results/collected/{kernels}.csv",
+        machine="results/collected/{kernels}_machine.csv",
     log:
-        "logs/kernels/collect.log",
+        "logs/{kernels}/collect.log",
+    wildcard_constraints:
+        kernels=names(BENCHMARKS),
     conda:
         "../../envs/xmcbench.yaml"
     params:
         code=REPORTING,
+        device=lambda w: "cuda" if w.kernels == "kernels_gpu" else "cpu",
     shell:
-        "xmcbench kernels-collect --json {input} --out {output.rows} --log {log}"
+        "xmcbench kernels-collect --json {input} --device {params.device} --out {output.rows} --log {log}"
 
 
 rule draw_kernels:
     input:
-        rules.collect_kernels.output,
+        "results/collected/kernels.csv",
+        "results/collected/kernels_machine.csv",
     output:
         [
             f"results/figures/kernels/{figure}.{suffix}"

@@ -24,8 +24,8 @@ from xmcbench.topology.distinct import distinct_inputs
 
 #: Labels that the torch backend takes at a time.
 BLOCK = 16_384
-#: The C++ kernel sums the feature gradient in as many partitions, each of ≥ 1024 labels.
-PARTITIONS = 16
+#: The C++ kernel sums the feature gradient in at most as many partitions, each of ≥ LEAST labels.
+PARTITIONS, LEAST = 16, 1024
 
 
 class FixedFanIn(OutputLayer):
@@ -236,7 +236,8 @@ class FixedFanIn(OutputLayer):
             kinds.pop("scores", None)
             if batch:
                 # Packed features and the partial sums of their gradient; nothing grows with L.
-                kinds["scratch"] = (PARTITIONS + 1) * self.features * batch * 4
+                partitions = min(PARTITIONS, -(-self.labels // LEAST))
+                kinds["scratch"] = (partitions + 1) * self.features * batch * 4
                 if self.weight_LK.is_cuda and self._runs() == "triton":
                     kinds["scratch"] = scratch_bytes(
                         self.labels, self.features, self.fan_in, batch, self.group

@@ -16,8 +16,16 @@ MACHINE_COLUMNS = ["hardware", "key", "value"]
 SETTING = ("operator", "backend", "dtype", "loss", "optimizer", "L", "D", "B", "K", "G", "threads")
 
 
-def write_kernel_rows(source: Path, hardware: str, out: Path) -> None:
-    """Write `out` (kernels.csv) and `<stem>_machine.csv` beside it; raises DataError if the JSON is not ours."""
+#: Of the environment, what a reader of a timing asks for first.
+FACTS = ("cpu", "cores", "platform", "python", "torch", "xmcbench", "finished")
+
+
+def write_kernel_rows(source: Path, environment: dict[str, Any], out: Path) -> None:
+    """Write `out` (kernels.csv) and `<stem>_machine.csv` (rates, versions) beside it.
+
+    environment: of `xmcbench.training.hardware`. Raises DataError if the JSON is not ours or measured nothing.
+    """
+    hardware = environment["hardware"]
     try:
         benchmarks = json.loads(source.read_text(encoding="utf-8"))["benchmarks"]
     except (OSError, ValueError, KeyError) as error:
@@ -31,8 +39,11 @@ def write_kernel_rows(source: Path, hardware: str, out: Path) -> None:
         if "operator" in benchmark["extra_info"]
         for row in _rows(benchmark["extra_info"], machine, hardware)
     ]
+    if not rows:
+        raise DataError(f"{source}: holds no measurement (were all benchmarks skipped?)")
     write_text(out, csv_text(COLUMNS, rows))
-    facts = [{"hardware": hardware, "key": k, "value": v} for k, v in sorted(machine.items())]
+    known = sorted(machine.items()) + [(key, environment[key]) for key in FACTS]
+    facts = [{"hardware": hardware, "key": key, "value": value} for key, value in known]
     write_text(out.with_name(f"{out.stem}_machine.csv"), csv_text(MACHINE_COLUMNS, facts))
 
 
