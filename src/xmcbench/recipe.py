@@ -168,7 +168,7 @@ class Propensity(Section):
 class Evaluation(Section):
     """What is asked of the predictions."""
 
-    k: PositiveInt = 5
+    k: PositiveInt = 10
     propensity: Propensity = Propensity()
 
 

@@ -111,6 +111,18 @@ class PreparedStore:
         """Return the id of every label, in rising order."""
         return self._texts("label_ids")
 
+    @property
+    def label_texts(self) -> Texts | None:
+        """Return the text of every label, in index order; None if the labels have none."""
+        return self._texts("label_texts") if (self.folder / "label_texts.npy").is_file() else None
+
+    def filter_pairs(self, name: str) -> np.ndarray | None:
+        """Return F×2 (int64) pairs (document of the split, label) that no prediction may hold; None without a filter.
+
+        The truth stays as it is (the LF sets' rule: a document that is itself a label must not predict itself).
+        """
+        return self._array(f"{name}_filter") if (self.folder / f"{name}_filter.npy").is_file() else None
+
     def split(self, name: str) -> Split:
         """Open one split."""
         if name not in self._cache:
