@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
@@ -57,8 +58,7 @@ def roofline(rows: pd.DataFrame, machine: "pd.Series[float]") -> Figure:
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+    _plain_numbers(axes)
     axes.set_xlabel("operations a byte of main memory")
     axes.set_ylabel("fused step (GFLOP/s)")
     if not steps.empty:
@@ -88,11 +88,16 @@ def crossover(rows: pd.DataFrame) -> Figure:
     axes.axhline(1, color="#555555", linewidth=1, linestyle="--")
     axes.set_xscale("log")
     axes.set_yscale("log")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-        axis.set_minor_formatter(FuncFormatter(lambda v, _: f"{v:g}" if f"{v:g}"[0] in "25" else ""))
+    _plain_numbers(axes)
     axes.set_xlabel("density K/D (%)")
     axes.set_ylabel("speed-up over the best dense step")
     figure.canvas.draw()
     style.end_labels(axes, ends)
     return figure
+
+
+def _plain_numbers(axes: Axes) -> None:
+    """Label logarithmic axes 1, 2, 5, 10 … instead of powers of ten."""
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+        axis.set_minor_formatter(FuncFormatter(lambda v, _: f"{v:g}" if f"{v:g}"[0] in "25" else ""))
