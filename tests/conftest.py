@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from xmcbench.data.label_groups import balanced_groups, label_centroids, write_groups
-from xmcbench.data.sample import prepare, sample
+from xmcbench.data.prepare import prepare
+from xmcbench.data.sample import sample
 from xmcbench.data.store import PreparedStore
 from xmcbench.data.tokens import TokenStore, tokenise
 from xmcbench.plan import Project, Run

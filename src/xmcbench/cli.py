@@ -34,10 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _prepare(parsed: argparse.Namespace, log: logging.Logger) -> None:
-    from xmcbench.data.sample import prepare
+    from xmcbench.data.prepare import prepare
     from xmcbench.plan import Project
 
-    manifest = prepare(_known(Project(parsed.config).datasets, parsed.dataset, "--dataset"), parsed.out)
+    spec = _known(Project(parsed.config).datasets, parsed.dataset, "--dataset")
+    manifest = prepare(spec, parsed.out, parsed.raw)
     log.info("%s: %s documents, %d labels", parsed.dataset, manifest.documents, manifest.labels)
 
 
@@ -236,6 +237,7 @@ def _parser() -> argparse.ArgumentParser:
 
     prepare = command("prepare", _prepare, "parse and split a data set", "out")
     prepare.add_argument("--dataset", required=True)
+    prepare.add_argument("--raw", type=Path, default=None, help="folder of the data set's files")
     sample = command("sample", _sample, "take a budget's sample", "prepared", "out")
     sample.add_argument("--dataset", required=True)
     sample.add_argument("--budget", required=True)

@@ -70,6 +70,8 @@ class ConfigFile(Section):
     """config/config.yaml."""
 
     grid: str = "quick"
+    #: Data set → folder that already holds its files: nothing is fetched.
+    raw: dict[str, str] = {}
 
 
 def config_files(folder: Path) -> list[Path]:

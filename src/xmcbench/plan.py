@@ -1,6 +1,7 @@
 """From configuration to runs: which recipes a grid asks for, and where each run's files lie. No torch here."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,11 @@ class Project:
                 run = self._run(cell, dataset, method, point, seed, file)
                 found[run.folder] = run
         return list(found.values())
+
+    def require_datasets(self, names: Iterable[str], key: str) -> None:
+        """Raise ConfigError unless config.yaml's `key` names data sets that are there."""
+        for name in names:
+            self._require(name, self.datasets, key, self.folder / "config.yaml")
 
     def sample_rule(self, budget: str) -> SampleSpec:
         """Return the sample rule of a budget that has its own."""

@@ -23,7 +23,7 @@ from .cases import Case, make
 from .test_cpu import truth
 
 triton = pytest.importorskip("triton")
-from xmcbench.kernels.triton import launch, shapes  # noqa: E402
+from xmcbench.kernels.triton import host, shapes  # noqa: E402
 from xmcbench.kernels.triton.by_input import feature_gradient_way  # noqa: E402
 from xmcbench.kernels.triton.update import label_key, random16  # noqa: E402
 
@@ -191,7 +191,7 @@ def test_forward_and_backward_are_the_truth(way: str, device: torch.device, case
     )
     z_LB = operators.scores(there.x_BD.t(), *there.layer, "triton")
     torch.testing.assert_close(z_LB.t().cpu(), expected, **loose)
-    ours = launch.backward(weights.t().contiguous().to(device), there.x_BD.t().contiguous(), *there.layer)
+    ours = host.backward(weights.t().contiguous().to(device), there.x_BD.t().contiguous(), *there.layer)
     for found, wanted in zip((ours[0].t(), *ours[1:]), grads, strict=True):
         torch.testing.assert_close(found.cpu(), wanted, **loose)
 

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from xmcbench.data.batches import Batches, sequential
 from xmcbench.data.dataset import Counts, DatasetSpec, PropensityConstants, SampleSpec, Source
+from xmcbench.data.formats import open_corpus
 from xmcbench.data.inverse_frequency import inverse_document_frequency
 from xmcbench.data.label_groups import balanced_groups, random_groups
-from xmcbench.data.parse_jsonl import parse_jsonl
-from xmcbench.data.sample import prepare, sample
+from xmcbench.data.prepare import prepare
+from xmcbench.data.sample import sample
 from xmcbench.data.split import held_out, rank
-from xmcbench.data.store import PreparedStore, Rows, write_store
+from xmcbench.data.store import PreparedStore
+from xmcbench.data.store_writer import Rows, write_store
 from xmcbench.data.tokens import TokenStore, load_tokenizer
 from xmcbench.errors import ConfigError, DataError
 
@@ -34,20 +36,30 @@ def document(identity: str, text: str = "words", labels: list[str] | None = None
     return json.dumps({"id": identity, "text": text, "labels": labels or []}).encode()
 
 
+def hold_out(ids: list[str], labels: list[list[int]], salt: str, share: float) -> list[int]:
+    indptr = np.cumsum([0, *map(len, labels)])
+    indices = np.array([label for its in labels for label in its], dtype=np.int64)
+    return np.flatnonzero(held_out(ids, indptr, indices, 20, salt, share)).tolist()
+
+
+def parse(source: Source) -> list[object]:
+    return list(open_corpus(source, Path()).documents("whole"))
+
+
 def test_hash_is_the_first_eight_bytes_of_sha256() -> None:
     # sha256(b"xmc-v1\0n05207437") begins with these bytes; computed with coreutils.
     assert rank("", "") == 0x6E340B9CFFB37A98
 
 
 @given(
-    labels=st.lists(st.lists(st.integers(0, 8).map(str), min_size=1, max_size=4, unique=True), max_size=40),
+    labels=st.lists(st.lists(st.integers(0, 8), min_size=1, max_size=4, unique=True), max_size=40),
     share=st.floats(0, 0.6),
 )
 @settings(max_examples=80, deadline=None)
-def test_every_label_keeps_a_document(labels: list[list[str]], share: float) -> None:
+def test_every_label_keeps_a_document(labels: list[list[int]], share: float) -> None:
     ids = [f"d{i}" for i in range(len(labels))]
-    out = held_out(ids, labels, "salt", share)
-    assert len(out) <= round(share * len(ids)) and out == sorted(set(out))
+    out = hold_out(ids, labels, "salt", share)
+    assert len(out) <= round(share * len(ids))
     stay = Counter(label for i, its in enumerate(labels) if i not in set(out) for label in its)
     assert all(stay[label] >= 1 for its in labels for label in its)
 
@@ -55,11 +67,10 @@ def test_every_label_keeps_a_document(labels: list[list[str]], share: float) -> 
 def test_split_takes_documents_in_hash_order() -> None:
     ids = [f"d{i}" for i in range(10)]
     by_hash = sorted(range(10), key=lambda i: rank(ids[i], "s"))
-    # d0 is the only document of label "only": it can never be held out, and the next in line is.
-    first = by_hash[0]
-    labels = [["common"] for _ in ids]
-    labels[first] = ["common", "only"]
-    assert held_out(ids, labels, "s", 0.2) == sorted(by_hash[1:3])
+    # The first in line is the only document of label 7: it can never be held out, and the next two are.
+    labels = [[3] for _ in ids]
+    labels[by_hash[0]] = [3, 7]
+    assert hold_out(ids, labels, "s", 0.2) == sorted(by_hash[1:3])
 
 
 def test_embedded_counts_are_asserted_and_a_wrong_one_stops(
@@ -129,7 +140,7 @@ def test_sample_rules_by_hand(tmp_path: Path) -> None:
 def test_a_bad_line_is_named(tmp_path: Path, lines: list[bytes], message: str) -> None:
     source = write_lines(tmp_path / "bad.jsonl.xz", lines)
     with pytest.raises(DataError, match=rf"bad\.jsonl\.xz, {message}"):
-        list(parse_jsonl(source))
+        parse(source)
 
 
 def test_a_truncated_or_missing_archive_is_named(tmp_path: Path) -> None:
@@ -137,9 +148,9 @@ def test_a_truncated_or_missing_archive_is_named(tmp_path: Path) -> None:
     whole = (tmp_path / "cut.jsonl.xz").read_bytes()
     (tmp_path / "cut.jsonl.xz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(DataError, match=r"cut\.jsonl\.xz, after line \d+: truncated"):
-        list(parse_jsonl(source))
+        parse(source)
     with pytest.raises(DataError, match=r"nowhere\.xz: no such file; allowed: .*wordnet\.jsonl\.xz"):
-        list(parse_jsonl(source.model_copy(update={"file": "nowhere.xz"})))
+        parse(source.model_copy(update={"file": "nowhere.xz"}))
 
 
 def test_a_label_out_of_range_is_named_with_its_document(tmp_path: Path) -> None:
@@ -233,12 +244,56 @@ def test_groups_follow_the_centroids() -> None:
         balanced_groups(centroid_LV, 5, seed=0)
 
 
-def test_counts_model_needs_every_count() -> None:
-    assert set(Counts.model_fields) == {
-        "documents_train",
-        "documents_validation",
-        "documents_test",
-        "labels",
-        "pairs_train",
-        "pairs_test",
-    }
+def test_a_store_that_cannot_be_finished_leaves_no_file(tmp_path: Path) -> None:
+    with pytest.raises(AttributeError):
+        write_store(tmp_path, "tiny", ["a"], {"train": Rows(["x", "y"], ["a", None], [[0], [0]])}, {})  # type: ignore[list-item]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sample_that_takes_everything_keeps_unlabelled_documents_filter_and_label_texts(
+    tmp_path: Path,
+) -> None:
+    rows = Rows(
+        [f"{i:03d}" for i in range(6)], [f"text {i}" for i in range(6)], [[0], [], [1], [0, 1], [2], [1]]
+    )
+    test = Rows(["000", "001"], ["one", "two"], [[2], []])
+    pairs = {"train": np.array([[3, 1], [5, 2]]), "validation": np.zeros((0, 2)), "test": np.array([[1, 2]])}
+    write_store(tmp_path / "full", "tiny", "abc", {"train": rows, "test": test}, {}, ["A", "B", "C"], pairs)
+    spec = DatasetSpec(
+        name="tiny",
+        label="tiny",
+        source=Source(format="pecos"),
+        max_length=8,
+        propensity=PropensityConstants(a=0.5, b=0.4),
+        counts={"full": Counts(documents_train=6, labels=3)},
+    )
+    manifest = sample(tmp_path / "full", spec, "full", SampleSpec(), tmp_path / "out")
+    store = PreparedStore.open(tmp_path / "out")
+    assert manifest.documents["train"] + manifest.documents["validation"] == 6
+    assert list(store.label_texts or ()) == ["A", "B", "C"] and store.labels == 3
+    filtered = set()
+    for name in ("train", "validation"):
+        found = store.filter_pairs(name)
+        assert found is not None
+        filtered |= {(store.split(name).ids()[row], int(label)) for row, label in found}
+    assert filtered == {("003", 1), ("005", 2)}
+    assert store.filter_pairs("test").tolist() == [[1, 2]]  # type: ignore[union-attr]
+
+
+def test_a_sample_that_drops_labels_moves_filter_pairs_with_rows_and_labels(tmp_path: Path) -> None:
+    rows = Rows([f"{i}" for i in range(4)], ["text"] * 4, [[0, 2], [2], [1, 2], [2]])
+    test = Rows(["0", "1", "2"], ["zero", "one", "two"], [[0], [2], [1, 2]])
+    pairs = {"test": np.array([[1, 2], [2, 0], [2, 2]])}
+    write_store(tmp_path / "full", "tiny", "abc", {"train": rows, "test": test}, {}, None, pairs)
+    spec = DatasetSpec(
+        name="tiny",
+        label="tiny",
+        source=Source(format="pecos"),
+        max_length=8,
+        propensity=PropensityConstants(a=0.5, b=0.4),
+    )
+    sample(tmp_path / "full", spec, "two", SampleSpec(minimum_label_documents=2), tmp_path / "out")
+    store = PreparedStore.open(tmp_path / "out")
+    # Label c alone has two documents; the test document without it goes, so rows 1 and 2 are now 0 and 1.
+    assert list(store.label_ids) == ["c"] and list(store.split("test").texts()) == ["one", "two"]
+    assert store.filter_pairs("test").tolist() == [[0, 0], [1, 0]]  # type: ignore[union-attr]

@@ -24,6 +24,7 @@ shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH
 try:
     PROJECT = Project(Path("config"))
     SETTINGS = validated("config/config.yaml (or --config)", ConfigFile, dict(config))
+    PROJECT.require_datasets(SETTINGS.raw, "raw")
     # `run` is the grid that config.yaml names; every grid also goes by its own name.
     SOURCES = {"run": SETTINGS.grid, **{g: g for g in PROJECT.grids}}
     GRIDS = {source: PROJECT.runs(grid) for source, grid in SOURCES.items()}

@@ -1,7 +1,25 @@
 # Parse → sample → tokens → label groups. One rule a step, for every data set and budget.
 
 
+def raw_folder(dataset):
+    """Where a data set's public files lie: the user's folder, or the one that they are fetched into."""
+    return (
+        SETTINGS.raw.get(dataset)
+        or PROJECT.datasets[dataset].source.folder
+        or f"resources/raw/{dataset}"
+    )
+
+
+def fetched(wildcards):
+    """What must be fetched first: nothing for a packaged file or a folder of the user's own."""
+    source = PROJECT.datasets[wildcards.dataset].source
+    own = source.file or source.folder or wildcards.dataset in SETTINGS.raw
+    return [] if own else f"resources/raw/{wildcards.dataset}/fetched.json"
+
+
 rule prepare:
+    input:
+        fetched,
     output:
         "resources/prepared/{dataset}/manifest.json",
     log:
@@ -11,8 +29,9 @@ rule prepare:
     params:
         # As a parameter, not a file: a comment in the YAML prepares (and so retrains) nothing.
         spec=lambda w: PROJECT.datasets[w.dataset].fingerprint("full"),
+        raw=lambda w: raw_folder(w.dataset),
     shell:
-        "xmcbench prepare --dataset {wildcards.dataset} --out $(dirname {output}) --log {log}"
+        "xmcbench prepare --dataset {wildcards.dataset} --raw {params.raw:q} --out $(dirname {output}) --log {log}"
 
 
 rule sample:

@@ -26,8 +26,10 @@ class Corpus(Protocol):
     Every method raises DataError naming file and line for what it cannot read.
     """
 
-    #: The splits that exist: ("train", "test") as published, or (WHOLE,).
-    splits: tuple[str, ...]
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Name the splits that exist: ("train", "test") as published, or (WHOLE,)."""
+        ...
 
     def label_ids(self) -> Sequence[str]:
         """Return the label ids in index order (of a format without a list of them: from one pass over all files)."""

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from xmcbench.errors import DataError
 from xmcbench.yaml_config import load_model
@@ -20,17 +20,41 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Source(Section):
-    """Where documents come from. `file`: a packaged file's name, or a path."""
+FOLDER_FORMATS = ("pecos", "raw_texts", "repository_json", "sparse_texts")
 
-    format: Literal["jsonl_xz"]
-    file: str
+
+class Source(Section):
+    """Where documents come from: a file of JSON lines, or a folder in one of the public formats.
+
+    file (jsonl_xz): a packaged file's name, or a path. folder (the others): where the files lie; without it they are
+    fetched as config/sources.tsv says.
+    """
+
+    format: Literal["jsonl_xz", "pecos", "raw_texts", "repository_json", "sparse_texts"]
+    file: str | None = None
     id_field: str = "id"
     text_field: str = "text"
-    label_field: str
+    label_field: str | None = None
+    folder: str | None = None
+    #: Of a document in repository_json, joined by a blank.
+    text_fields: Annotated[list[str], Field(min_length=1)] = ["title", "content"]
+    #: Names of files that are Latin-1, or whose lines end in CR LF.
+    latin_1: list[str] = []
+    crlf: list[str] = []
+
+    @model_validator(mode="after")
+    def _complete(self) -> "Source":
+        if self.format == "jsonl_xz" and (self.file is None or self.label_field is None):
+            raise ValueError("format jsonl_xz needs the keys file and label_field")
+        if self.format != "jsonl_xz" and (self.file is not None or self.label_field is not None):
+            raise ValueError(f"format {self.format} has no keys file and label_field; allowed: folder")
+        if self.format == "jsonl_xz" and self.folder is not None:
+            raise ValueError("format jsonl_xz has no key folder; allowed: file")
+        return self
 
     def path(self) -> Path:
-        """Return the file; raises DataError if it is nowhere."""
+        """Return the file of JSON lines; raises DataError if it is nowhere."""
+        assert self.file is not None
         for candidate in (Path(self.file), EMBEDDED / self.file):
             if candidate.is_file():
                 return candidate
@@ -58,14 +82,24 @@ class PropensityConstants(Section):
 
 
 class Counts(Section):
-    """Counts that a (sample of a) data set must have; train includes validation."""
+    """Counts that a (sample of a) data set must have; train includes validation. Null is not checked."""
 
-    documents_train: int
-    documents_validation: int
-    documents_test: int
-    labels: int
-    pairs_train: int
-    pairs_test: int
+    documents_train: int | None = None
+    documents_validation: int | None = None
+    documents_test: int | None = None
+    labels: int | None = None
+    pairs_train: int | None = None
+    pairs_test: int | None = None
+    filter_pairs_train: int | None = None
+    filter_pairs_test: int | None = None
+
+
+class Published(Section):
+    """Statistics as printed."""
+
+    labels_per_document: float | None = None
+    documents_per_label: float | None = None
+    source: str = ""
 
 
 class DatasetSpec(Section):
@@ -74,11 +108,15 @@ class DatasetSpec(Section):
     name: str
     label: str
     citation: str = ""
+    #: What a reader must know, such as which of two splits of the same name this is.
+    note: str = ""
     source: Source
     split: SplitRule = SplitRule()
     max_length: Annotated[int, Field(gt=0)]
     propensity: PropensityConstants
     counts: dict[str, Counts] = {}
+    #: As published, to be compared with what was found; not enforced, because authors count differently.
+    published: Published = Published()
     #: Recipe values that this data set changes for every method.
     recipe: dict[str, Any] = {}
 
@@ -109,7 +147,8 @@ def require_counts(spec: DatasetSpec, budget: str, found: Counts) -> None:
         return
     for key, expected in declared.model_dump().items():
         value = getattr(found, key)
-        if value != expected:
+        if expected is not None and value != expected:
+            where = spec.source.file or spec.source.folder or "the fetched files"
             raise DataError(
-                f"config/datasets/{spec.name}.yaml: counts.{budget}.{key}: declared {expected}, found {value} in {spec.source.file}"
+                f"config/datasets/{spec.name}.yaml: counts.{budget}.{key}: declared {expected}, found {value} in {where}"
             )

@@ -1,8 +1,12 @@
-"""The split rule: hash order decides, and every label keeps another document."""
+"""The split rule: hash order decides, and every label keeps another document.
+
+Shapes: N documents, L labels, P positive pairs.
+"""
 
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
+
+import numpy as np
 
 
 def rank(identity: str, salt: str) -> int:
@@ -10,26 +14,33 @@ def rank(identity: str, salt: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{salt}\0{identity}".encode()).digest()[:8], "big")
 
 
-def hash_order(identities: Sequence[str], salt: str) -> list[int]:
-    """Return positions in increasing h(id)."""
-    return sorted(range(len(identities)), key=lambda i: rank(identities[i], salt))
+def hash_order(identities: Iterable[str], salt: str) -> np.ndarray:
+    """Return positions (int64, N) in increasing h(id)."""
+    ranks = np.fromiter((rank(identity, salt) for identity in identities), dtype=np.uint64)
+    return np.argsort(ranks, kind="stable")
 
 
 def held_out(
-    identities: Sequence[str], labels: Sequence[Sequence[str]], salt: str, share: float
-) -> list[int]:
-    """Return the rising positions of the documents to hold out.
+    identities: Iterable[str], indptr: np.ndarray, indices: np.ndarray, labels: int, salt: str, share: float
+) -> np.ndarray:
+    """Return which documents to hold out (bool, N).
 
-    Documents are taken in increasing h(id); one is held out if every one of its labels still has another document
-    that is not; it stops at round(share · N). Documents without labels can always go.
+    indptr (N+1) and indices (P): the labels of each document, distinct. Documents are taken in increasing h(id); one is
+    held out if every one of its labels still has another document that is not; it stops at round(share · N). Documents
+    without labels can always go.
     """
-    remaining = Counter(label for its in labels for label in its)
-    wanted = round(share * len(identities))
-    chosen: list[int] = []
+    documents = len(indptr) - 1
+    out = np.zeros(documents, dtype=bool)
+    wanted = round(share * documents)
+    if wanted == 0:
+        return out
+    remaining = np.bincount(indices, minlength=labels)
     for position in hash_order(identities, salt):
-        if len(chosen) == wanted:
-            break
-        if all(remaining[label] >= 2 for label in labels[position]):
-            chosen.append(position)
-            remaining.subtract(labels[position])
-    return sorted(chosen)
+        its = indices[indptr[position] : indptr[position + 1]]
+        if (remaining[its] >= 2).all():
+            out[position] = True
+            remaining[its] -= 1
+            wanted -= 1
+            if wanted == 0:
+                break
+    return out

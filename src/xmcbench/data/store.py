@@ -3,16 +3,14 @@
 Shapes: N documents, L labels, P positive pairs.
 """
 
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from xmcbench.atomic import read_json, replacing, write_json
+from xmcbench.atomic import read_json
 from xmcbench.errors import DataError
 
 FORMAT = 1
@@ -73,17 +71,8 @@ class Split:
         return self._ids
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Documents of one split on their way into a store."""
-
-    ids: Sequence[str]
-    texts: Sequence[str]
-    labels: Sequence[Sequence[int]]
-
-
 class PreparedStore:
-    """A folder that `write_store` made, opened without reading it."""
+    """A folder that `StoreWriter` made, opened without reading it."""
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder, self.manifest = folder, manifest
@@ -126,8 +115,10 @@ class PreparedStore:
     def split(self, name: str) -> Split:
         """Open one split."""
         if name not in self._cache:
-            if name not in SPLITS:
-                raise DataError(f"split: unknown value {name!r}; allowed: {', '.join(SPLITS)}")
+            if name not in self.manifest.documents:
+                raise DataError(
+                    f"split: unknown value {name!r}; allowed: {', '.join(self.manifest.documents)}"
+                )
             indptr, indices = self._array(f"{name}_indptr"), self._array(f"{name}_indices")
             split = Split(
                 len(indptr) - 1, indptr, indices, self._texts(f"{name}_texts"), self._texts(f"{name}_ids")
@@ -163,53 +154,3 @@ class PreparedStore:
                 f"{self.folder / (name + '_indices.npy')}: document {document} ({split.ids()[document]}) has label "
                 f"{int(indices[pair])}; allowed: 0 … {self.labels - 1}"
             )
-
-
-def write_store(
-    folder: Path,
-    dataset: str,
-    label_ids: Sequence[str],
-    splits: dict[str, Rows],
-    statistics: dict[str, float],
-) -> Manifest:
-    """Write a store: arrays first, manifest last. Labels of a document are sorted."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").unlink(missing_ok=True)
-    arrays: dict[str, np.ndarray] = dict(_text_arrays("label_ids", label_ids))
-    documents, pairs = {}, {}
-    for name in SPLITS:
-        rows = splits.get(name, Rows([], [], []))
-        indptr = np.zeros(len(rows.labels) + 1, dtype=np.int64)
-        np.cumsum([len(its) for its in rows.labels], out=indptr[1:])
-        indices = np.fromiter(
-            (i for its in rows.labels for i in sorted(its)), dtype=np.int32, count=int(indptr[-1])
-        )
-        arrays |= {f"{name}_indptr": indptr, f"{name}_indices": indices}
-        arrays |= dict(_text_arrays(f"{name}_texts", rows.texts)) | dict(
-            _text_arrays(f"{name}_ids", rows.ids)
-        )
-        documents[name], pairs[name] = len(rows.ids), len(indices)
-    digests = {}
-    for name, array in arrays.items():
-        with replacing(folder / f"{name}.npy") as tmp:
-            np.save(tmp, array)
-        digests[name] = hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()
-    manifest = Manifest(
-        format=FORMAT,
-        dataset=dataset,
-        labels=len(label_ids),
-        documents=documents,
-        pairs=pairs,
-        statistics=statistics,
-        sha256=digests,
-    )
-    write_json(folder / "manifest.json", manifest.model_dump())
-    return manifest
-
-
-def _text_arrays(name: str, texts: Sequence[str]) -> Iterator[tuple[str, Any]]:
-    encoded = [t.encode("utf-8") for t in texts]
-    offsets = np.zeros(len(encoded) + 1, dtype=np.int64)
-    np.cumsum([len(e) for e in encoded], out=offsets[1:])
-    yield name, np.frombuffer(b"".join(encoded), dtype=np.uint8)
-    yield f"{name}_offsets", offsets

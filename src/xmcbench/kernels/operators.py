@@ -317,9 +317,9 @@ def _runs(backend: str, x_DB: Tensor, weight_LK: Tensor) -> str:
 
 def gpu() -> Any:
     """Return the module that launches the Triton kernels; triton is imported here, at the first use."""
-    from xmcbench.kernels.triton import launch
+    from xmcbench.kernels.triton import host
 
-    return launch
+    return host
 
 
 def module() -> Any:

@@ -1,6 +1,6 @@
 """Compile every kernel ahead of time and say what it takes: `python -m xmcbench.kernels.triton.resources --out FILE.csv`.
 
-No GPU is needed, but TRITON_INTERPRET must not be set. What is compiled is what `launch` would run: it is called with
+No GPU is needed, but TRITON_INTERPRET must not be set. What is compiled is what `host` would run: it is called with
 tensors that have shapes and no data, and its launches are recorded.
 
 Bytes a weight, in DRAM, for each of the L·K connections (or, for the dense layer, weights) of one call. s: 4 or 2 bytes of
@@ -33,7 +33,7 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from xmcbench.kernels.operators import LOSSES
-from xmcbench.kernels.triton import launch
+from xmcbench.kernels.triton import host, launch
 from xmcbench.kernels.triton.launch import Launch
 from xmcbench.kernels.triton.loss import GIVEN
 from xmcbench.kernels.triton.shapes import ENOUGH_LABELS
@@ -123,19 +123,17 @@ def calls(shape: Shape) -> list[Launch]:
     torch.use_deterministic_algorithms(shape.way == "by_input")
     try:
         with launch.recording() as recorded:
-            launch.train_step(
-                *layer, tuple(moments), pairs, pairs, None, loss, 1.0, rule, [0.5] * 10, 1 << 40
-            )
-            launch.backward(meta(L, shape.B), *layer)
+            host.train_step(*layer, tuple(moments), pairs, pairs, None, loss, 1.0, rule, [0.5] * 10, 1 << 40)
+            host.backward(meta(L, shape.B), *layer)
             if shape.way == "atomic":
-                launch.forward(*layer)
-                launch.best(*layer, 5)
+                host.forward(*layer)
+                host.best(*layer, 5)
             if (shape.B, shape.K, shape.G, shape.way) == (128, 32, 1, "atomic"):  # no fan-in, no groups
                 first, second = (meta(CHUNK, D) if rule >= of else None for of in (1, 2))
                 update = Update(shape.rule, 0.5, first=first, second=second)
                 weight, gradient = meta(CHUNK, D, dtype=dtype), meta(shape.B, CHUNK)
                 sound = meta(1, dtype=torch.bool)
-                launch.dense_update(meta(shape.B, D), gradient, weight, update, sound, 0, 1 << 40)
+                host.dense_update(meta(shape.B, D), gradient, weight, update, sound, 0, 1 << 40)
     finally:
         torch.use_deterministic_algorithms(deterministic)
     # One launch of each kernel: chunks differ in nothing but their labels.
