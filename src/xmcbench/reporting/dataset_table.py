@@ -46,7 +46,9 @@ def datasets_table(collected: Collected, published_file: Path) -> tuple[pd.DataF
             mark = " ?" if there is not None and there["certainty"] == "unverified" else ""
             value = None if there is None else float(there["value"])
             text[f"{heading}, published"] = _text(quantity, value) + mark
-        raw["source"] = text["Source"] = "; ".join(dict.fromkeys(str(row["source"]) for row in its))
+        raw["source"] = text["Source"] = "; ".join(
+            dict.fromkeys(part for row in its for part in str(row["source"]).split("; "))
+        )
         raw_rows.append(raw)
         text_rows.append(text)
     return pd.DataFrame(raw_rows, dtype=object), pd.DataFrame(text_rows)
