@@ -170,6 +170,16 @@ class Evaluation(Section):
 
     k: PositiveInt = 10
     propensity: Propensity = Propensity()
+    #: Rulers beside `all` by which the test predictions are scored: names of `evaluation.rulers.RULERS`.
+    rulers: tuple[Literal["new_links"], ...] = ()
+
+    @field_validator("rulers", mode="before")
+    @classmethod
+    def _known(cls, value: object) -> object:
+        """Refuse here, not by element, so that a mistake is told of the key that holds it."""
+        if not isinstance(value, (list, tuple)) or len(set(map(str, value))) < len(value):
+            raise ValueError(f"{value!r} is not a list of distinct names; allowed: new_links")
+        return tuple(_one_of(str(name), ["new_links"], but=set()) for name in value)
 
 
 class Data(Section):

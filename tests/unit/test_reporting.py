@@ -15,11 +15,13 @@ from xmcbench.errors import ConfigError, DataError
 from xmcbench.plan import Project, Run
 from xmcbench.reporting.collect import collect_grid
 from xmcbench.reporting.collected import Collected
+from xmcbench.reporting.dataset_table import datasets_table
 from xmcbench.reporting.figures import draw_all
+from xmcbench.reporting.outputs import TABLES
 from xmcbench.reporting.readme import BEGIN, END, readme_is_current, rewrite_readme
 from xmcbench.reporting.report import write_report
 from xmcbench.reporting.style import _spread
-from xmcbench.reporting.tables import latex, main_table, markdown, write_tables
+from xmcbench.reporting.tables import all_tables, latex, main_table, markdown, write_tables
 
 from ..conftest import ROOT
 
@@ -29,10 +31,16 @@ CONFIG = ROOT / "config"
 def finish(root: Path, run: Run, value: float) -> None:
     """Write what a finished run leaves, with made-up numbers."""
     folder = root / run.folder
+    # A band and a ruler of their own numbers: what shows those of all labels must not take these.
     records = [
-        {"metric": metric, "k": k, "value": value + k, "unit": "%"}
+        {"metric": metric, "k": k, "band": band, "ruler": ruler, "value": value + k + add, "unit": "%"}
         for metric in ("P", "nDCG", "PSP")
         for k in (1, 3, 5)
+        for band, ruler, add in (("all", "all", 0), ("tail", "all", 0.5), ("all", "new_links", 0.25))
+    ]
+    records += [
+        {"metric": "scored_documents", "k": None, "band": band, "ruler": "all", "value": n, "unit": "1"}
+        for band, n in (("all", 900), ("tail", 30))
     ]
     write_json(folder / "recipe.json", json.loads(run.canonical_recipe))
     write_json(folder / "metrics.json", {"split": "test", "records": records})
@@ -85,11 +93,28 @@ def rows_of(file: Path) -> list[dict[str, str]]:
 def test_collected_rows_are_tidy(results: Path) -> None:
     rows = rows_of(results / "collected" / "run.csv")
     assert list(rows[0]) == (
-        ["dataset", "method", "seed", "budget", "metric", "k", "split", "value", "unit", "status", "hardware"]
+        [
+            "dataset",
+            "method",
+            "seed",
+            "budget",
+            "metric",
+            "k",
+            "band",
+            "ruler",
+            "split",
+            "value",
+            "unit",
+            "status",
+            "hardware",
+        ]
     )
     assert {row["k"] for row in rows} == {"1", "3", "5", ""}
     assert not any("@" in row["metric"] for row in rows)
     assert {row["unit"] for row in rows if row["metric"] in {"P", "nDCG", "PSP"}} == {"%"}
+    assert {(row["band"], row["ruler"]) for row in rows if row["k"]} == (
+        {("all", "all"), ("tail", "all"), ("all", "new_links")}
+    )
     seconds = [row for row in rows if row["metric"] == "epoch_seconds"]
     assert {(row["value"], row["unit"], row["k"]) for row in seconds} == {("2.0", "s", "")}
     memory = [row["value"] for row in rows if row["metric"] == "memory_classifier"]
@@ -226,3 +251,86 @@ def test_readme_drift_is_found_and_mended(results: Path, tmp_path: Path) -> None
     with pytest.raises(ConfigError, match="must each stand there once"):
         rewrite_readme(readme, results / "collected")
     assert readme.read_text() == "no markers\n"
+
+
+def test_accuracy_by_band_and_ruler_has_its_own_table(results: Path) -> None:
+    write_tables("run", results)
+    assert {f.name for f in (results / "tables" / "run").iterdir()} == {
+        f"{name}.{suffix}" for name in TABLES for suffix in ("csv", "md", "tex")
+    }
+    rows = rows_of(results / "tables" / "run" / "tail.csv")
+    dense = {row["ruler"]: row for row in rows if row["method"] == "dense"}
+    assert set(dense) == {"all", "new_links"}
+    assert [dense["all"][c] for c in ("P@1", "P@1, tail", "P@1, head")] == ["21.0", "21.5", ""]
+    assert [dense["new_links"][c] for c in ("P@1", "P@1, tail")] == ["21.25", ""]
+    shown = (results / "tables" / "run" / "tail.md").read_text().splitlines()
+    assert shown[0].startswith("| Method | Ruler | P@1 |") and len(shown) == 2 + len(rows)
+    counts = rows_of(results / "tables" / "run" / "bands.csv")
+    assert [(row["band"], row["scored_documents"]) for row in counts] == [("all", "900"), ("tail", "30")]
+
+
+def test_files_older_than_bands_read_as_before(results: Path) -> None:
+    import pandas as pd
+
+    file = results / "collected" / "run.csv"
+    rows = pd.read_csv(file)
+    before = main_table(Collected("run", results / "collected"))[0]
+    old = rows[rows["band"].isna() | ((rows["band"] == "all") & (rows["ruler"] == "all"))]
+    old.drop(columns=["band", "ruler"]).to_csv(file, index=False)
+    collected = Collected("run", results / "collected")
+    pd.testing.assert_frame_equal(main_table(collected)[0], before)
+    assert len(collected.values("P", 1)) == len(before)
+
+
+def whole(root: Path, dataset: str, documents: int) -> None:
+    """Write what a prepared data set says of itself."""
+    splits = {"train": documents - 1, "validation": 1, "test": 4}
+    manifest = {"documents": splits, "pairs": dict.fromkeys(splits, 6), "labels": 3, "statistics": {}}
+    write_json(root / "resources" / "prepared" / dataset / "manifest.json", manifest)
+
+
+def test_whole_data_sets_stand_beside_the_published_figures(tmp_path: Path, runs: list[Run]) -> None:
+    results = tmp_path / "results"
+    whole(tmp_path, "wordnet-33k", 8)
+    file = results / "published" / "datasets.csv"
+    write_text(
+        file,
+        "dataset,quantity,value,source,certainty\nWordNet-33K,documents_train,9,a book,confirmed\n"
+        "WordNet-33K,labels,3,a talk,unverified\nOther-1M,documents_per_label,2.5,a book,reported\n",
+    )
+    collect_grid(CONFIG, "smoke", "run", results, partial=False)
+    collected = Collected("run", results / "collected")
+    raw, text = datasets_table(collected, file)
+    assert list(text["Data set"]) == ["WordNet-33K", "Other-1M"]
+    ours, other = (row for _, row in text.iterrows())
+    assert (ours["Training documents, ours"], ours["Training documents, published"]) == ("8", "9")
+    assert (ours["Labels, ours"], ours["Labels, published"]) == ("3", "3 ?")
+    # 12 training pairs (validation included) over 8 documents and 3 labels, 18 with the test's.
+    assert [ours[f"{h}, ours"] for h in ("Labels per training document", "Training documents per label")] == (
+        ["1.50", "4.00"]
+    )
+    assert ours["Documents per label, train and test, ours"] == "6.00"
+    assert (other["Labels, ours"], other["Training documents per label, published"]) == ("", "2.50")
+    assert ours["Source"] == "a book; a talk" and raw["documents_train, published"][0] == 9
+    # What the samples' table shows stays the samples alone.
+    assert not any("whole" in column for column in all_tables(collected, results)["data"][0].columns)
+
+    write_text(file, file.read_text().replace("reported", "certain"))
+    with pytest.raises(
+        DataError, match=r"datasets\.csv, line 4: certainty 'certain'; allowed: confirmed, reported"
+    ):
+        datasets_table(collected, file)
+
+
+def test_the_published_statistics_are_consistent() -> None:
+    """A record counts a label's documents over train, or over train and test: its other figures must give the same."""
+    import pandas as pd
+
+    rows = pd.read_csv(ROOT / "results" / "published" / "datasets.csv")
+    wide = rows.pivot(index="dataset", columns="quantity", values="value")
+    train = wide["documents_train"] * wide["labels_per_document"] / wide["labels"]
+    both = train * (1 + wide["documents_test"] / wide["documents_train"])
+    for computed, column in ((train, "documents_per_label"), (both, "documents_per_label_with_test")):
+        known = wide[column].dropna()
+        assert len(known) >= 4
+        assert (computed[known.index] / known).to_list() == pytest.approx([1.0] * len(known), rel=0.005)

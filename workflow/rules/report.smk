@@ -1,9 +1,14 @@
 # CSV → tables, figures, page. `code` is a hash of the reporting room, so that an edited figure is drawn again.
 
 
+# Figures that others published, where this copy has them.
+PUBLISHED = sorted(map(str, Path("results/published").glob("datasets.csv")))
+
+
 rule write_tables:
     input:
         [f"results/collected/{{source}}{part}.csv" for part in COLLECTED],
+        PUBLISHED,
     output:
         [
             f"results/tables/{{source}}/{table}.{suffix}"

@@ -21,6 +21,8 @@ COLUMNS = [
     "budget",
     "metric",
     "k",
+    "band",
+    "ruler",
     "split",
     "value",
     "unit",
@@ -30,6 +32,9 @@ COLUMNS = [
 HISTORY_COLUMNS = ["dataset", "method", "seed", "budget", "step", "epoch", "metric", "k", "split", "value"]
 #: Files of a partial build are dated here, so that the workflow's next run makes them anew.
 LONG_AGO = 315_532_800  # 1980-01-01
+
+#: The budget under which the statistics of a whole prepared data set stand (no budget can be called so).
+WHOLE = "(whole)"
 
 #: What a scored run has, with a training engine or without.
 RUN_FILES = ("recipe.json", "metrics.json", "timing.json", "env.json")
@@ -63,6 +68,10 @@ def collect_grid(config: Path, grid: str, source: str, results: Path, partial: b
         manifest = root / folder / "manifest.json"
         if manifest.is_file():
             found.datasets += _dataset_rows(budget, dataset, read_json(manifest))
+    for dataset in sorted({run.dataset for run in runs}):
+        manifest = root / "resources" / "prepared" / dataset / "manifest.json"
+        if manifest.is_file():
+            found.datasets += _dataset_rows(WHOLE, dataset, read_json(manifest))
     methods = [_method_row(run, project.methods[run.base_method]) for run in _first_of_each(runs)]
     base = results / "collected" / source
     files = {

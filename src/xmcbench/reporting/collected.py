@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from xmcbench.errors import DataError
+from xmcbench.evaluation.bands import ALL
 
 
 class Collected:
@@ -16,8 +17,14 @@ class Collected:
 
     @cached_property
     def run(self) -> pd.DataFrame:
-        """Tidy rows of every run: accuracy, memory, time."""
-        return self._read("")
+        """Tidy rows of every run: accuracy, memory, time.
+
+        Band and ruler are `all` where a row names none: resources, and files older than the two columns.
+        """
+        rows = self._read("")
+        for column in ("band", "ruler"):
+            rows[column] = rows[column].fillna(ALL) if column in rows else ALL
+        return rows
 
     @cached_property
     def history(self) -> pd.DataFrame:
@@ -48,13 +55,15 @@ class Collected:
         """Return the display label of a method."""
         return str(self.methods.loc[self.methods["method"] == method, "label"].iloc[0])
 
-    def values(self, metric: str, k: int | None = None) -> pd.DataFrame:
-        """Return the finished rows of one metric."""
-        rows = self.run[(self.run["metric"] == metric) & (self.run["status"] == "ok")]
+    def values(self, metric: str, k: int | None = None, band: str = ALL, ruler: str = ALL) -> pd.DataFrame:
+        """Return the finished rows of one metric, of one band and by one ruler."""
+        run = self.run
+        rows = run[(run["metric"] == metric) & (run["status"] == "ok")]
+        rows = rows[(rows["band"] == band) & (rows["ruler"] == ruler)]
         return rows[rows["k"] == k] if k is not None else rows
 
     def _read(self, part: str) -> pd.DataFrame:
         path = self.folder / f"{self.source}{part}.csv"
         if not path.is_file():
             raise DataError(f"{path}: missing; collect the runs first")
-        return pd.read_csv(path, dtype={"k": "Int64"})
+        return pd.read_csv(path, dtype={"k": "Int64", "band": "str", "ruler": "str"})

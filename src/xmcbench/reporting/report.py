@@ -8,10 +8,11 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from xmcbench.atomic import write_text
+from xmcbench.evaluation.bands import MEANING
 from xmcbench.reporting.collected import Collected
 from xmcbench.reporting.figures import caption
 from xmcbench.reporting.outputs import FIGURES
-from xmcbench.reporting.tables import data_table, main_table
+from xmcbench.reporting.tables import all_tables
 
 TITLES = {
     "accuracy_memory": "Accuracy against memory",
@@ -38,8 +39,8 @@ def write_report(source: str, results: Path, out: Path, partial: bool = False) -
     page = environment.get_template("report.html.j2").render(
         partial=partial,
         summary=_summary(collected),
-        main=_grid(main_table(collected)[1]),
-        data=_grid(data_table(collected)[1]),
+        tables={name: _grid(shown) for name, (_, shown) in all_tables(collected, results).items()},
+        bands=MEANING,
         failures=_records(collected.failures, collected),
         figures=figures,
         methods=collected.methods.fillna("").to_dict("records"),

@@ -1,37 +1,48 @@
 """Tables from CSV: as CSV with full numbers, as Markdown and LaTeX for reading."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
 from xmcbench.atomic import write_text
-from xmcbench.reporting.collect import csv_text
+from xmcbench.evaluation.bands import ALL
+from xmcbench.reporting.band_tables import bands_table, tail_table
+from xmcbench.reporting.collect import WHOLE, csv_text
 from xmcbench.reporting.collected import Collected
+from xmcbench.reporting.dataset_table import PUBLISHED, datasets_table
+from xmcbench.reporting.number_format import Format, mean, mean_sd, percent
 
 MIB = 2**20
 KS = (1, 3, 5)
 #: Order of memory kinds; kinds that a new layer brings follow by name.
 KINDS = ["weight", "index", "mask", "gradient", "optimizer", "scores", "scratch", "intermediate", "auxiliary"]
 
-Format = Callable[[float], str]
-
 
 def write_tables(source: str, results: Path) -> None:
-    """Write results/tables/{source}/{main,data}.{csv,md,tex}."""
+    """Write results/tables/{source}/{main,tail,bands,data,datasets}.{csv,md,tex}."""
     collected = Collected(source, results / "collected")
     folder = results / "tables" / source
-    for name, table in (("main", main_table(collected)), ("data", data_table(collected))):
-        raw, shown = table
+    for name, (raw, shown) in all_tables(collected, results).items():
         write_text(folder / f"{name}.csv", csv_text(list(raw.columns), _rows(raw)))
         write_text(folder / f"{name}.md", markdown(shown))
         write_text(folder / f"{name}.tex", latex(shown))
 
 
+def all_tables(collected: Collected, results: Path) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+    """Return every table of a source as (numbers, text); their names are `outputs.TABLES`."""
+    return {
+        "main": main_table(collected),
+        "tail": tail_table(collected),
+        "bands": bands_table(collected),
+        "data": data_table(collected),
+        "datasets": datasets_table(collected, results / PUBLISHED),
+    }
+
+
 def main_table(collected: Collected) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (numbers, text): methods × accuracy, parameters, memory by kind, peak memory, seconds, documents a second.
 
-    Several seeds give mean ± sd (n). A failed run has a row with its reason.
+    Accuracy over all labels by the ruler `all`. Several seeds give mean ± sd (n). A failed run has a row with its reason.
     """
     run = collected.run
     cells = run[["dataset", "budget"]].drop_duplicates().sort_values(["dataset", "budget"], kind="stable")
@@ -46,17 +57,15 @@ def main_table(collected: Collected) -> tuple[pd.DataFrame, pd.DataFrame]:
             text = {"Method": collected.label(method)}
             if several:
                 text |= {"Data set": str(dataset), "Budget": str(budget)}
-            finished = its[its["status"] == "ok"]
+            finished = its[(its["status"] == "ok") & (its["band"] == ALL) & (its["ruler"] == ALL)]
             raw_rows.append({**head, "seeds": int(finished["seed"].nunique())})
             text_rows.append(text)
             for column, unit, metric, k, scale, form in _columns(run):
                 values = finished[(finished["metric"] == metric)]
                 values = values[values["k"] == k] if k is not None else values
                 numbers = values["value"].astype(float) * scale
-                raw_rows[-1][f"{column} ({unit})" if unit else column] = (
-                    float(numbers.mean()) if len(numbers) else None
-                )
-                text[f"{column} ({unit})" if unit else column] = _mean_sd(numbers, form)
+                heading = f"{column} ({unit})" if unit else column
+                raw_rows[-1][heading], text[heading] = mean(numbers), mean_sd(numbers, form)
             failed = collected.failures[
                 (collected.failures["method"] == method)
                 & (collected.failures["dataset"] == dataset)
@@ -70,7 +79,7 @@ def main_table(collected: Collected) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def data_table(collected: Collected) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return (numbers, text): statistics of every sample, among them empty texts and documents without labels."""
-    frame = collected.datasets
+    frame = collected.datasets[collected.datasets["budget"] != WHOLE]
     if frame.empty:
         empty = pd.DataFrame(columns=["Statistic"])
         return empty, empty
@@ -119,7 +128,6 @@ def latex(table: pd.DataFrame) -> str:
 
 def _columns(run: pd.DataFrame) -> list[tuple[str, str, str, int | None, float, Format]]:
     """Return (heading, unit, metric, k, factor, format) of every column of the main table."""
-    percent: Format = lambda v: f"{v:.1f}"  # noqa: E731
     mib: Format = lambda v: f"{v:,.1f}"  # noqa: E731
     columns: list[tuple[str, str, str, int | None, float, Format]] = [
         (f"{metric}@{k}", "", metric, k, 1.0, percent) for metric in ("P", "nDCG", "PSP") for k in KS
@@ -137,14 +145,6 @@ def _columns(run: pd.DataFrame) -> list[tuple[str, str, str, int | None, float, 
         ("Test documents", "1/s", "predict_documents_per_second", None, 1.0, lambda v: f"{v:,.0f}"),
     ]
     return columns
-
-
-def _mean_sd(numbers: "pd.Series[float]", form: Format) -> str:
-    if numbers.empty:
-        return ""
-    if len(numbers) == 1:
-        return form(float(numbers.iloc[0]))
-    return f"{form(float(numbers.mean()))} ± {form(float(numbers.std()))} ({len(numbers)})"
 
 
 def _rows(frame: pd.DataFrame) -> list[dict[str, object]]:

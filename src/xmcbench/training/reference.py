@@ -19,6 +19,7 @@ from tqdm import tqdm
 from xmcbench.atomic import write_json
 from xmcbench.data.store import PreparedStore
 from xmcbench.data.tokens import TokenStore
+from xmcbench.evaluation.rulers import predictions_to_store
 from xmcbench.recipe import ReferenceRecipe, canonical
 from xmcbench.training.hardware import environment, peak_rss_bytes
 from xmcbench.training.lock import run_lock
@@ -44,7 +45,8 @@ def reference_run(
     with run_lock(run_folder):
         store, tokens = PreparedStore.open(sample_folder), TokenStore.open(tokens_folder)
         names = ["train"] if recipe.hold_out_validation else ["train", "validation"]
-        result = RUNNERS[recipe.runner](recipe, store, tokens, names)
+        k = predictions_to_store(store, recipe.evaluation.k, recipe.evaluation.rulers)
+        result = RUNNERS[recipe.runner](recipe, store, tokens, names, k)
         write_json(run_folder / "recipe.json", json.loads(canonical(recipe)))
         write_topk(run_folder / "topk.npz", result.label_Nk, result.score_Nk)
         write_json(run_folder / "env.json", environment("cpu"))
@@ -62,12 +64,12 @@ def reference_run(
 
 
 def most_frequent(
-    recipe: ReferenceRecipe, store: PreparedStore, tokens: TokenStore, names: list[str]
+    recipe: ReferenceRecipe, store: PreparedStore, tokens: TokenStore, names: list[str], k: int
 ) -> Reference:
     """Predict the most frequent training labels for every document; ties go to the smaller label."""
     began = time.perf_counter()
     counts_L = store.label_counts(*names)
-    top = np.argsort(-counts_L, kind="stable")[: recipe.evaluation.k]
+    top = np.argsort(-counts_L, kind="stable")[:k]
     trained = time.perf_counter()
     documents = store.split("test").documents
     score = np.repeat(counts_L[top][None].astype(np.float32), documents, axis=0)
@@ -76,7 +78,7 @@ def most_frequent(
 
 
 def linear_ovr(
-    recipe: ReferenceRecipe, store: PreparedStore, tokens: TokenStore, names: list[str]
+    recipe: ReferenceRecipe, store: PreparedStore, tokens: TokenStore, names: list[str], k: int
 ) -> Reference:
     """Fit one squared-hinge linear classifier a label on TF-IDF of word pieces (LIBLINEAR; the DiSMEC recipe)."""
     from sklearn.feature_extraction.text import TfidfTransformer
@@ -113,14 +115,14 @@ def linear_ovr(
     trained = time.perf_counter()
 
     test_NV = tfidf.transform(_counts(*tokens.split("test"), tokens.vocabulary)).astype(np.float32)
-    k = min(recipe.evaluation.k, store.labels)
-    label_Nk = np.full((test_NV.shape[0], recipe.evaluation.k), -1, np.int32)
+    label_Nk = np.full((test_NV.shape[0], k), -1, np.int32)
     score_Nk = np.full(label_Nk.shape, -np.inf, np.float32)
     for start in range(0, test_NV.shape[0], 512):
         z_BL = (test_NV[start : start + 512] @ weight_LV.T).toarray() + bias_L
         order = np.argsort(-z_BL, axis=1, kind="stable")[:, :k]
-        label_Nk[start : start + 512, :k] = order
-        score_Nk[start : start + 512, :k] = np.take_along_axis(z_BL, order, axis=1)
+        rows = slice(start, start + 512), slice(order.shape[1])
+        label_Nk[rows] = order
+        score_Nk[rows] = np.take_along_axis(z_BL, order, axis=1)
     size = weight_LV.data.nbytes + weight_LV.indices.nbytes + weight_LV.indptr.nbytes + bias_L.nbytes
     parameters = weight_LV.nnz + store.labels
     return Reference(label_Nk, score_Nk, parameters, size, trained - began, time.perf_counter() - trained)

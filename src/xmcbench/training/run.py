@@ -15,10 +15,11 @@ from tqdm import tqdm
 from xmcbench.atomic import replacing, write_json, write_text
 from xmcbench.data.batches import Batches
 from xmcbench.data.inverse_frequency import inverse_document_frequency
-from xmcbench.data.store import PreparedStore, Split
+from xmcbench.data.store import PreparedStore
 from xmcbench.data.tokens import TokenStore
 from xmcbench.errors import DataError, DeviceError, Interrupted
 from xmcbench.evaluation.precision import precision_at_k
+from xmcbench.evaluation.rulers import filter_of, predictions_to_store
 from xmcbench.recipe import TrainRecipe, canonical
 from xmcbench.training import checkpoint as checkpoints
 from xmcbench.training.hardware import environment
@@ -46,6 +47,8 @@ def train_run(
     with run_lock(run_folder), stop_requests() as stop:
         configure_torch(recipe)
         store, tokens = PreparedStore.open(sample_folder), TokenStore.open(tokens_folder)
+        # Before any training: a ruler that does not fit the data set must not cost a run.
+        k = predictions_to_store(store, recipe.evaluation.k, recipe.evaluation.rulers)
         names = ["train"] if recipe.training.hold_out_validation else ["train", "validation"]
         batches = Batches(
             [store.split(n) for n in names],
@@ -61,7 +64,7 @@ def train_run(
             lambda: inverse_document_frequency([tokens.split(n) for n in names], tokens.vocabulary),
             read_groups(groups_file, store.labels),
         )
-        validation = _validation(recipe, store.split("validation"), tokens.split("validation"))
+        validation = _validation(recipe, store, tokens.split("validation"))
         trainer = Trainer(recipe, network, batches, validation)
         found = checkpoints.load_latest(run_folder, recipe, log)
         if found is not None:
@@ -69,7 +72,7 @@ def train_run(
             log.info("going on after step %d of %d", trainer.step, trainer.total)
         _train(trainer, run_folder, checkpoint_seconds, stop, log)
         trainer.checkpoint()  # reads the clocks and the peak of training, before prediction adds to them
-        _publish(trainer, store, tokens, run_folder, stop, log)
+        _publish(trainer, store, tokens, k, run_folder, stop, log)
 
 
 def configure_torch(recipe: TrainRecipe) -> None:
@@ -125,11 +128,12 @@ def _publish(
     trainer: Trainer,
     store: PreparedStore,
     tokens: TokenStore,
+    k: int,
     run_folder: Path,
     stop: StopRequest,
     log: logging.Logger,
 ) -> None:
-    """Predict the test split (opened only now) and write every file of the run, the clocks last."""
+    """Predict k labels of each test document (its texts and truth are opened only now), write the run, clocks last."""
     recipe, network = trainer.recipe, trainer.network
 
     def alive() -> None:
@@ -140,7 +144,7 @@ def _publish(
         network,
         store.split("test"),
         tokens.split("test"),
-        recipe.evaluation.k,
+        k,
         recipe.training.batch_size,
         alive,
     )
@@ -164,15 +168,19 @@ def _publish(
 
 
 def _validation(
-    recipe: TrainRecipe, split: Split, tokens: tuple[np.ndarray, np.ndarray]
+    recipe: TrainRecipe, store: PreparedStore, tokens: tuple[np.ndarray, np.ndarray]
 ) -> Callable[[Network], list[dict[str, Any]]]:
     """Return the function that scores the held-out documents after an epoch; without any it returns no rows."""
+    split, barred = store.split("validation"), filter_of(store, "validation")
+    depth = recipe.evaluation.k + barred.most_of_one_document
 
     def validate(network: Network) -> list[dict[str, Any]]:
         if not recipe.training.hold_out_validation or split.documents == 0:
             return []
-        found = predict(network, split, tokens, recipe.evaluation.k, recipe.training.batch_size)
-        values = {k: precision_at_k(found.label_Nk, split.indptr, split.indices, k) for k in (1, 3, 5)}
+        label_Nk = barred.out_of_predictions(
+            predict(network, split, tokens, depth, recipe.training.batch_size).label_Nk
+        )
+        values = {k: precision_at_k(label_Nk, split.indptr, split.indices, k) for k in (1, 3, 5)}
         return [{"metric": "P", "k": k, "value": v} for k, v in values.items() if k <= recipe.evaluation.k]
 
     return validate
