@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from xmcbench.atomic import write_text
 from xmcbench.reporting.collected import Collected
 from xmcbench.reporting.figures import caption
+from xmcbench.reporting.group_table import groups_table
 from xmcbench.reporting.outputs import FIGURES
 from xmcbench.reporting.tables import data_table, main_table
 
@@ -40,6 +41,7 @@ def write_report(source: str, results: Path, out: Path, partial: bool = False) -
         summary=_summary(collected),
         main=_grid(main_table(collected)[1]),
         data=_grid(data_table(collected)[1]),
+        groups=_grid(groups_table(collected)[1]),
         failures=_records(collected.failures, collected),
         figures=figures,
         methods=collected.methods.fillna("").to_dict("records"),

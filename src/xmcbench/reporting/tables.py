@@ -8,6 +8,7 @@ import pandas as pd
 from xmcbench.atomic import write_text
 from xmcbench.reporting.collect import csv_text
 from xmcbench.reporting.collected import Collected
+from xmcbench.reporting.group_table import groups_table
 
 MIB = 2**20
 KS = (1, 3, 5)
@@ -18,11 +19,12 @@ Format = Callable[[float], str]
 
 
 def write_tables(source: str, results: Path) -> None:
-    """Write results/tables/{source}/{main,data}.{csv,md,tex}."""
+    """Write results/tables/{source}/{main,data,groups}.{csv,md,tex}."""
     collected = Collected(source, results / "collected")
     folder = results / "tables" / source
-    for name, table in (("main", main_table(collected)), ("data", data_table(collected))):
-        raw, shown = table
+    made = {"main": main_table, "data": data_table, "groups": groups_table}
+    for name, table in made.items():
+        raw, shown = table(collected)
         write_text(folder / f"{name}.csv", csv_text(list(raw.columns), _rows(raw)))
         write_text(folder / f"{name}.md", markdown(shown))
         write_text(folder / f"{name}.tex", latex(shown))
