@@ -191,6 +191,24 @@ def _kernels_figures(parsed: argparse.Namespace, log: logging.Logger) -> None:
     draw_kernel_figures(parsed.results / "collected", parsed.results / "figures" / "kernels")
 
 
+def _label_frequencies(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.atomic import write_text
+    from xmcbench.data.rank_frequency import COLUMNS, embedded_rows, published_rows
+    from xmcbench.reporting.collect import csv_text
+
+    rows = [row for folder in parsed.prepared for row in embedded_rows(folder)]
+    for like in parsed.like:
+        rows += published_rows(like)
+        log.info("counted a synthetic data set like %s", like)
+    write_text(parsed.out, csv_text(COLUMNS, rows))
+
+
+def _frequency_figure(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.reporting.frequency_figure import NAME, draw_frequency_figure
+
+    draw_frequency_figure(parsed.results / "collected" / f"{NAME}.csv", parsed.results / "figures" / "scale")
+
+
 def _schemas(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.schemas import write_schemas
 
@@ -329,6 +347,15 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     figures = command("kernels-figures", _kernels_figures, "draw the kernels' figures from CSV")
     figures.add_argument("--results", type=Path, default=Path("results"))
+    frequencies = command(
+        "label-frequencies", _label_frequencies, "count labels of real and synthetic data", "out"
+    )
+    frequencies.add_argument(
+        "--prepared", type=Path, nargs="*", default=[], help="folders of prepared data sets"
+    )
+    frequencies.add_argument("--like", nargs="*", default=[], help="names of published data sets")
+    frequency = command("frequency-figure", _frequency_figure, "draw the label frequencies from CSV")
+    frequency.add_argument("--results", type=Path, default=Path("results"))
     command("schemas", _schemas, "write the JSON schemas", "out")
     readme = command("readme", _readme, "rewrite the numbers of the README")
     readme.add_argument("--readme", type=Path, default=Path("README.md"))
