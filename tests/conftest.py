@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from xmcbench.data.label_groups import balanced_groups, label_centroids, write_groups
+from xmcbench.data.label_centroids import label_centroids
+from xmcbench.data.label_groups import balanced_groups, write_groups
 from xmcbench.data.prepare import prepare
 from xmcbench.data.sample import sample
 from xmcbench.data.store import PreparedStore

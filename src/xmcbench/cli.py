@@ -64,22 +64,48 @@ def _tokenise(parsed: argparse.Namespace, log: logging.Logger) -> None:
 
 
 def _group(parsed: argparse.Namespace, log: logging.Logger) -> None:
-    from xmcbench.data import label_groups
+    import resource
+    import time
+
+    from xmcbench.data import label_centroids, label_groups
     from xmcbench.data.store import PreparedStore
     from xmcbench.data.tokens import TokenStore
+    from xmcbench.errors import ConfigError
 
+    started = time.perf_counter()
     store = PreparedStore.open(parsed.sample)
     split = store.split("train")
+    # The centroids go into the tree without a name of ours, so that it can let them go.
     if parsed.grouping == "random":
         group_L = label_groups.random_groups(store.labels, parsed.groups, parsed.seed)
-    else:
-        tokens = TokenStore.open(parsed.tokens)
-        centroid_LV = label_groups.label_centroids(
-            [split], [tokens.split("train")], store.labels, tokens.vocabulary
+    elif parsed.features is not None:
+        rows = store.labels if parsed.feature_rows == "labels" else split.documents
+        features = label_centroids.load_features(parsed.features, rows, parsed.feature_rows)
+        group_L = label_groups.balanced_groups(
+            label_centroids.unit_rows(features)
+            if parsed.feature_rows == "labels"
+            else label_centroids.feature_centroids([split], features, store.labels),
+            *(parsed.groups, parsed.seed, parsed.threads),
         )
-        group_L = label_groups.balanced_groups(centroid_LV, parsed.groups, parsed.seed)
+    elif parsed.tokens is not None:
+        tokens = TokenStore.open(parsed.tokens)
+        group_L = label_groups.balanced_groups(
+            label_centroids.label_centroids(
+                [split], [tokens.split("train")], store.labels, tokens.vocabulary, parsed.terms
+            ),
+            *(parsed.groups, parsed.seed, parsed.threads),
+        )
+    else:
+        raise ConfigError(
+            "group: semantic groups are made of --tokens or --features; allowed: one of the two"
+        )
+    seconds = time.perf_counter() - started
     label_groups.write_groups(parsed.out, group_L, [split], parsed.seed)
-    log.info("%d labels in %d groups", store.labels, parsed.groups)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
+    log.info(
+        "%d labels in %d groups: %.1f s, peak of the process %.2f GiB",
+        *(store.labels, parsed.groups, seconds, peak),
+    )
 
 
 def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:
@@ -166,6 +192,24 @@ def _kernels_figures(parsed: argparse.Namespace, log: logging.Logger) -> None:
     draw_kernel_figures(parsed.results / "collected", parsed.results / "figures" / "kernels")
 
 
+def _label_frequencies(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.atomic import write_text
+    from xmcbench.data.rank_frequency import COLUMNS, embedded_rows, published_rows
+    from xmcbench.reporting.collect import csv_text
+
+    rows = [row for folder in parsed.prepared for row in embedded_rows(folder)]
+    for like in parsed.like:
+        rows += published_rows(like)
+        log.info("counted a synthetic data set like %s", like)
+    write_text(parsed.out, csv_text(COLUMNS, rows))
+
+
+def _frequency_figure(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.reporting.frequency_figure import NAME, draw_frequency_figure
+
+    draw_frequency_figure(parsed.results / "collected" / f"{NAME}.csv", parsed.results / "figures" / "scale")
+
+
 def _schemas(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.schemas import write_schemas
 
@@ -186,6 +230,13 @@ def _check(parsed: argparse.Namespace, log: logging.Logger) -> None:
     log.info(
         "%d methods, %d data sets, %d grids", len(project.methods), len(project.datasets), len(project.grids)
     )
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value}; allowed: 1 or more")
+    return value
 
 
 def _known(values: dict[str, T], name: str, key: str) -> T:
@@ -243,7 +294,26 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--budget", required=True)
     tokenise = command("tokenise", _tokenise, "tokenise a sample", "sample", "out")
     tokenise.add_argument("--name", required=True, help="tokenizer+length[+special]")
-    group = command("group", _group, "group labels for the auxiliary objective", "sample", "tokens", "out")
+    group = command("group", _group, "group labels for the auxiliary objective", "sample", "out")
+    group.add_argument("--tokens", type=Path, default=None, help="centroids from TF-IDF of these tokens")
+    group.add_argument(
+        "--features",
+        type=Path,
+        default=None,
+        help="centroids from this array (.npy, rows × features) instead",
+    )
+    group.add_argument(
+        "--feature-rows",
+        choices=["documents", "labels"],
+        default="documents",
+        help="what the rows of --features are: training documents, or the labels themselves",
+    )
+    group.add_argument(
+        "--terms", type=_count, default=None, help="heaviest terms kept of each centroid (default: all)"
+    )
+    group.add_argument(
+        "--threads", type=_count, default=os.cpu_count() or 1, help="they do not change the groups"
+    )
     group.add_argument("--grouping", choices=["semantic", "random"], required=True)
     group.add_argument("--groups", type=int, required=True)
     group.add_argument("--seed", type=int, required=True)
@@ -279,6 +349,15 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     figures = command("kernels-figures", _kernels_figures, "draw the kernels' figures from CSV")
     figures.add_argument("--results", type=Path, default=Path("results"))
+    frequencies = command(
+        "label-frequencies", _label_frequencies, "count labels of real and synthetic data", "out"
+    )
+    frequencies.add_argument(
+        "--prepared", type=Path, nargs="*", default=[], help="folders of prepared data sets"
+    )
+    frequencies.add_argument("--like", nargs="*", default=[], help="names of published data sets")
+    frequency = command("frequency-figure", _frequency_figure, "draw the label frequencies from CSV")
+    frequency.add_argument("--results", type=Path, default=Path("results"))
     command("schemas", _schemas, "write the JSON schemas", "out")
     readme = command("readme", _readme, "rewrite the numbers of the README")
     readme.add_argument("--readme", type=Path, default=Path("README.md"))

@@ -1,7 +1,7 @@
 """YAML files as typed models; every mistake becomes one line that names file, key and what is allowed."""
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -53,7 +53,7 @@ def first_mistake(error: ValidationError, model: type[BaseModel]) -> str:
     key = ".".join(str(part) for part in place) or "(whole file)"
     kind, message = first["type"], first["msg"].removeprefix("Value error, ").splitlines()[0]
     if kind == "extra_forbidden":
-        known = _keys_at(model, place[:-1])
+        known = _keys_at(model, list(first["loc"][:-1]))
         return f"unknown key {key!r}; allowed: {', '.join(sorted(known)) or 'none'}"
     if kind == "missing":
         return f"key {key!r} is missing"
@@ -62,25 +62,26 @@ def first_mistake(error: ValidationError, model: type[BaseModel]) -> str:
     return f"key {key!r}: {message[:1].lower()}{message[1:]}, found {first['input']!r}"
 
 
-_UNION_TAGS = {"function-after", "model"}
+#: Parts of a mistake's place that are no keys: pydantic's own, and the formats that tell sources apart.
+_UNION_TAGS = {
+    *("function-after", "model"),
+    *("jsonl_xz", "pecos", "raw_texts", "repository_json", "sparse_texts", "synthetic"),
+}
 
 
 def _keys_at(model: type[BaseModel], place: list[int | str]) -> list[str]:
-    """Return the field names of the model nested at a place."""
-    current: type[BaseModel] | None = model
+    """Return the field names of the model nested at a place; of several models, that whose `format` the place names."""
+    models: list[type[BaseModel]] = [model]
     for part in place:
-        if current is None or not isinstance(part, str) or part not in current.model_fields:
-            continue
-        current = _model_in(current.model_fields[part].annotation)
-    return list(current.model_fields) if current is not None else []
+        if part in _UNION_TAGS and len(models) > 1:
+            models = [m for m in models if part in get_args(m.model_fields["format"].annotation)] or models
+        elif models and isinstance(part, str) and part in models[0].model_fields:
+            models = _models_in(models[0].model_fields[part].annotation)
+    return list(models[0].model_fields) if models else []
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """Find the model inside an annotation such as `Model | None` or `dict[str, Model]`."""
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """Find the models inside an annotation such as `Model | None` or `dict[str, Model]`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        found = _model_in(inner)
-        if found is not None:
-            return found
-    return None
+        return [annotation]
+    return [found for inner in getattr(annotation, "__args__", ()) for found in _models_in(inner)]

@@ -89,6 +89,10 @@ def test_comments_do_not_change_a_recipe_and_values_do(config: Path) -> None:
         ("budgets/quick.yaml", "epochs: 10", "epochs: many", r"budgets/quick\.yaml: recipe: key 'training\.epochs': .*integer, found 'many'"),
         ("budgets/quick.yaml", "share: 0.3", "share: 3", r"budgets/quick\.yaml: key 'sample\.share': .*less than or equal to 1, found 3"),
         ("datasets/wordnet-33k.yaml", "max_length: 32", "max_length: long", r"datasets/wordnet-33k\.yaml: key 'max_length': .*integer, found 'long'"),
+        ("datasets/wordnet-33k.yaml", "label_field:", "labels_field:", r"datasets/wordnet-33k\.yaml: unknown key 'source\.labels_field'; allowed: crlf, file"),
+        ("datasets/wordnet-33k.yaml", "format: jsonl_xz", "format: csv", r"datasets/wordnet-33k\.yaml: key 'source': .*'csv'.*'pecos'"),
+        ("datasets/wiki10.yaml", "format: pecos", "format: pecos\n  file: x", r"datasets/wiki10\.yaml: key 'source': format pecos has no keys file and label_field; allowed: folder"),
+        ("datasets/synthetic.yaml", "words_per_document", "words_a_document", r"datasets/synthetic\.yaml: unknown key 'source\.words_a_document'; allowed: documents_test"),
         ("datasets/wordnet-33k.yaml", "max_length: 32\n", "", r"datasets/wordnet-33k\.yaml: key 'max_length' is missing"),
     ],
 )  # fmt: skip

@@ -334,3 +334,34 @@ def test_the_published_statistics_are_consistent() -> None:
         known = wide[column].dropna()
         assert len(known) >= 4
         assert (computed[known.index] / known).to_list() == pytest.approx([1.0] * len(known), rel=0.005)
+
+
+def test_label_groups_reach_table_and_page(tmp_path: Path, runs: list[Run]) -> None:
+    (used,) = {run.groups_file for run in runs if run.groups_file is not None}
+    said = {
+        "groups": 256,
+        "labels": 1716,
+        "smallest group": 6,
+        "largest group": 7,
+        "groups per document": 1.5,
+        "groups per document, random": 2.25,
+        "share of co-occurring label pairs in one group": 0.125,
+        "share of co-occurring label pairs in one group, random": 0.0039,
+    }
+    write_json((tmp_path / used).with_suffix(".json"), said)
+    collect_grid(CONFIG, "smoke", "run", tmp_path / "results", partial=False)
+    results = tmp_path / "results"
+    write_tables("run", results)
+    (row,) = rows_of(results / "tables" / "run" / "groups.csv")
+    assert (row["dataset"], row["budget"], row["grouping"]) == ("wordnet-33k", "smoke", Path(used).stem)
+    assert {key: float(row[key]) for key in said} == said
+    shown = (results / "tables" / "run" / "groups.md").read_text()
+    assert "| 256 | 1,716 | 6 | 7 | 1.50 | 2.25 | 12.50 | 0.39 |" in shown
+    draw_all("run", results)
+    write_report("run", results, results / "report.html")
+    assert "<h2>Label groups</h2>" in (results / "report.html").read_text()
+
+
+def test_without_label_groups_the_table_says_so(results: Path) -> None:
+    write_tables("run", results)
+    assert (results / "tables" / "run" / "groups.md").read_text() == "(nothing)\n"

@@ -1,6 +1,14 @@
 # Runs → tidy CSV. From here on torch is not imported.
 
-COLLECTED = ["", "_history", "_methods", "_datasets", "_environment", "_failures"]
+COLLECTED = [
+    "",
+    "_history",
+    "_methods",
+    "_datasets",
+    "_environment",
+    "_failures",
+    "_groups",
+]
 
 
 rule collect:

@@ -1,20 +1,11 @@
 # Parse → sample → tokens → label groups. One rule a step, for every data set and budget.
 
 
-def raw_folder(dataset):
-    """Where a data set's public files lie: the user's folder, or the one that they are fetched into."""
-    return (
-        SETTINGS.raw.get(dataset)
-        or PROJECT.datasets[dataset].source.folder
-        or f"resources/raw/{dataset}"
-    )
-
-
 def fetched(wildcards):
-    """What must be fetched first: nothing for a packaged file or a folder of the user's own."""
-    source = PROJECT.datasets[wildcards.dataset].source
-    own = source.file or source.folder or wildcards.dataset in SETTINGS.raw
-    return [] if own else f"resources/raw/{wildcards.dataset}/fetched.json"
+    """What must be fetched first."""
+    own = SETTINGS.raw.get(wildcards.dataset)
+    needed = PROJECT.datasets[wildcards.dataset].is_fetched(own)
+    return f"resources/raw/{wildcards.dataset}/fetched.json" if needed else []
 
 
 rule prepare:
@@ -29,7 +20,9 @@ rule prepare:
     params:
         # As a parameter, not a file: a comment in the YAML prepares (and so retrains) nothing.
         spec=lambda w: PROJECT.datasets[w.dataset].fingerprint("full"),
-        raw=lambda w: raw_folder(w.dataset),
+        raw=lambda w: PROJECT.datasets[w.dataset].raw_folder(
+            SETTINGS.raw.get(w.dataset)
+        ),
     shell:
         "xmcbench prepare --dataset {wildcards.dataset} --raw {params.raw:q} --out $(dirname {output}) --log {log}"
 
@@ -70,7 +63,8 @@ rule group:
         sample="resources/samples/{budget}/{dataset}/manifest.json",
         tokens=lambda w: f"resources/tokens/{w.budget}/{w.dataset}/{GROUP_TOKENS[w.dataset]}/tokens.json",
     output:
-        "resources/groups/{budget}/{dataset}/{grouping}-{groups}-seed{seed}.npy",
+        groups="resources/groups/{budget}/{dataset}/{grouping}-{groups}-seed{seed}.npy",
+        statistics="resources/groups/{budget}/{dataset}/{grouping}-{groups}-seed{seed}.json",
     log:
         "logs/group/{budget}/{dataset}/{grouping}-{groups}-seed{seed}.log",
     wildcard_constraints:
@@ -78,10 +72,11 @@ rule group:
         groups=r"\d+",
     conda:
         "../../envs/xmcbench.yaml"
+    threads: workflow.cores
     shell:
         "xmcbench group --sample $(dirname {input.sample}) --tokens $(dirname {input.tokens})"
         " --grouping {wildcards.grouping} --groups {wildcards.groups} --seed {wildcards.seed}"
-        " --out {output} --log {log}"
+        " --threads {threads} --out {output.groups} --log {log}"
 
 
 # Label groups come from TF-IDF of plain word pieces, whatever the encoder reads.

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from xmcbench.data.synthetic import SyntheticSource
 from xmcbench.errors import DataError
 from xmcbench.yaml_config import load_model
 
@@ -110,7 +111,7 @@ class DatasetSpec(Section):
     citation: str = ""
     #: What a reader must know, such as which of two splits of the same name this is.
     note: str = ""
-    source: Source
+    source: Annotated[Source | SyntheticSource, Field(discriminator="format")]
     split: SplitRule = SplitRule()
     max_length: Annotated[int, Field(gt=0)]
     propensity: PropensityConstants
@@ -119,6 +120,17 @@ class DatasetSpec(Section):
     published: Published = Published()
     #: Recipe values that this data set changes for every method.
     recipe: dict[str, Any] = {}
+
+    def raw_folder(self, own: str | None = None) -> str:
+        """Return where the public files lie: a folder of the user's own (config.yaml's or the file's), or the fetched one."""
+        return own or getattr(self.source, "folder", None) or f"resources/raw/{self.name}"
+
+    def is_fetched(self, own: str | None = None) -> bool:
+        """Return whether the files must be fetched first: not those in the package, of the user's own, or computed."""
+        source = self.source
+        if isinstance(source, SyntheticSource) or source.format == "jsonl_xz":
+            return False
+        return own is None and source.folder is None
 
     def fingerprint(self, budget: str) -> str:
         """Return all that a budget's prepared files depend on, as JSON."""
@@ -148,7 +160,8 @@ def require_counts(spec: DatasetSpec, budget: str, found: Counts) -> None:
     for key, expected in declared.model_dump().items():
         value = getattr(found, key)
         if expected is not None and value != expected:
-            where = spec.source.file or spec.source.folder or "the fetched files"
+            where = getattr(spec.source, "file", None) or getattr(spec.source, "folder", None)
             raise DataError(
-                f"config/datasets/{spec.name}.yaml: counts.{budget}.{key}: declared {expected}, found {value} in {where}"
+                f"config/datasets/{spec.name}.yaml: counts.{budget}.{key}: declared {expected}, found {value} in "
+                f"{where or 'its source'}"
             )

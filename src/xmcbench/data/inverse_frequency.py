@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+#: Documents counted at a time: memory does not grow with their number.
+BLOCK = 2**15
+
 
 def inverse_document_frequency(
     tokens: Sequence[tuple[np.ndarray, np.ndarray]], vocabulary: int
@@ -11,8 +14,10 @@ def inverse_document_frequency(
     """Return ln((1 + N) / (1 + df)) + 1 for every token (float32, V); df counts documents, not occurrences."""
     document_frequency, documents = np.zeros(vocabulary, dtype=np.int64), 0
     for flat, offsets in tokens:
-        document = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-        distinct = np.unique(document.astype(np.int64) * vocabulary + flat)
-        document_frequency += np.bincount(distinct % vocabulary, minlength=vocabulary)
+        for first in range(0, len(offsets) - 1, BLOCK):
+            its = np.asarray(offsets[first : first + BLOCK + 1])
+            document = np.repeat(np.arange(len(its) - 1, dtype=np.int64), np.diff(its))
+            distinct = np.unique(document * vocabulary + flat[its[0] : its[-1]])
+            document_frequency += np.bincount(distinct % vocabulary, minlength=vocabulary)
         documents += len(offsets) - 1
     return (np.log((1 + documents) / (1 + document_frequency)) + 1).astype(np.float32)

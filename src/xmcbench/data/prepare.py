@@ -28,7 +28,7 @@ def prepare(spec: DatasetSpec, folder: Path, raw: Path | None = None) -> Manifes
 
     raw: the folder of its files, if it is not a packaged one.
     """
-    raw = raw if raw is not None else Path(spec.source.folder or ".")
+    raw = raw if raw is not None else Path(spec.raw_folder())
     return prepare_corpus(spec, open_corpus(spec.source, raw, _fetched_format(raw)), folder)
 
 

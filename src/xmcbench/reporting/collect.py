@@ -51,6 +51,7 @@ class Collection:
     datasets: list[Row]
     environment: list[Row]
     failures: list[Row]
+    groups: list[Row]
 
 
 def collect_grid(config: Path, grid: str, source: str, results: Path, partial: bool) -> Collection:
@@ -61,7 +62,7 @@ def collect_grid(config: Path, grid: str, source: str, results: Path, partial: b
     project = Project(config)
     runs = project.runs(grid)
     root = results.parent
-    found = Collection([], [], [], [], [])
+    found = Collection([], [], [], [], [], [])
     for run in runs:
         _collect_run(run, root, found, partial)
     for budget, dataset, folder in sorted({(r.sample_budget, r.dataset, r.sample_folder) for r in runs}):
@@ -72,6 +73,7 @@ def collect_grid(config: Path, grid: str, source: str, results: Path, partial: b
         manifest = root / "resources" / "prepared" / dataset / "manifest.json"
         if manifest.is_file():
             found.datasets += _dataset_rows(WHOLE, dataset, read_json(manifest))
+    found.groups = _group_rows(runs, root)
     methods = [_method_row(run, project.methods[run.base_method]) for run in _first_of_each(runs)]
     base = results / "collected" / source
     files = {
@@ -81,6 +83,7 @@ def collect_grid(config: Path, grid: str, source: str, results: Path, partial: b
         "_datasets": (["dataset", "budget", "statistic", "value"], found.datasets),
         "_environment": (["hardware", "key", "value"], _distinct(found.environment)),
         "_failures": (["dataset", "method", "seed", "budget", "reason"], found.failures),
+        "_groups": (["dataset", "budget", "grouping", "statistic", "value"], found.groups),
     }
     for part, (columns, rows) in files.items():
         path = base.with_name(f"{source}{part}.csv")
@@ -184,6 +187,18 @@ def _dataset_rows(budget: str, dataset: str, manifest: dict[str, Any]) -> list[R
     statistics |= {f"pairs, {name}": count for name, count in manifest["pairs"].items()}
     statistics |= {k: int(v) if float(v).is_integer() else v for k, v in manifest["statistics"].items()}
     return [{"dataset": dataset, "budget": budget, "statistic": k, "value": v} for k, v in statistics.items()]
+
+
+def _group_rows(runs: Sequence[Run], root: Path) -> list[Row]:
+    """Return the statistics of every partition of labels that a run used, each partition once."""
+    rows: list[Row] = []
+    used = {r.groups_file: r for r in runs}
+    for file, run in used.items():
+        statistics = (root / file).with_suffix(".json") if file is not None else None
+        if statistics is not None and statistics.is_file():
+            identity = {"dataset": run.dataset, "budget": run.sample_budget, "grouping": statistics.stem}
+            rows += [{**identity, "statistic": k, "value": v} for k, v in read_json(statistics).items()]
+    return rows
 
 
 def _method_row(run: Run, method: Method) -> Row:

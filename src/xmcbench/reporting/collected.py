@@ -51,6 +51,11 @@ class Collected:
         """Runs that failed, and why."""
         return self._read("_failures")
 
+    @cached_property
+    def groups(self) -> pd.DataFrame:
+        """Sizes and purity of the label groups that runs used."""
+        return self._read("_groups")
+
     def label(self, method: str) -> str:
         """Return the display label of a method."""
         return str(self.methods.loc[self.methods["method"] == method, "label"].iloc[0])

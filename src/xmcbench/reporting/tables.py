@@ -10,6 +10,7 @@ from xmcbench.reporting.band_tables import bands_table, tail_table
 from xmcbench.reporting.collect import WHOLE, csv_text
 from xmcbench.reporting.collected import Collected
 from xmcbench.reporting.dataset_table import PUBLISHED, datasets_table
+from xmcbench.reporting.group_table import groups_table
 from xmcbench.reporting.number_format import Format, mean, mean_sd, percent
 
 MIB = 2**20
@@ -19,7 +20,7 @@ KINDS = ["weight", "index", "mask", "gradient", "optimizer", "scores", "scratch"
 
 
 def write_tables(source: str, results: Path) -> None:
-    """Write results/tables/{source}/{main,tail,bands,data,datasets}.{csv,md,tex}."""
+    """Write results/tables/{source}/{main,tail,bands,data,datasets,groups}.{csv,md,tex}."""
     collected = Collected(source, results / "collected")
     folder = results / "tables" / source
     for name, (raw, shown) in all_tables(collected, results).items():
@@ -36,6 +37,7 @@ def all_tables(collected: Collected, results: Path) -> dict[str, tuple[pd.DataFr
         "bands": bands_table(collected),
         "data": data_table(collected),
         "datasets": datasets_table(collected, results / PUBLISHED),
+        "groups": groups_table(collected),
     }
 
 

@@ -10,13 +10,16 @@ from xmcbench.data.formats.pecos import Pecos
 from xmcbench.data.formats.raw_texts import RawTexts
 from xmcbench.data.formats.repository_json import RepositoryJson
 from xmcbench.data.formats.sparse_texts import SparseTexts
+from xmcbench.data.synthetic import SyntheticCorpus, SyntheticSource
 
 
-def open_corpus(source: Source, raw: Path, fetched_format: str | None = None) -> Corpus:
-    """Open a data set's files. raw: the folder that holds them (unused for a packaged file).
+def open_corpus(source: Source | SyntheticSource, raw: Path, fetched_format: str | None = None) -> Corpus:
+    """Open a data set's files. raw: the folder that holds them (unused for a packaged file and for synthetic data).
 
     fetched_format: what a mirror gave, if it is not the format that the data-set file names.
     """
+    if isinstance(source, SyntheticSource):
+        return SyntheticCorpus(source)
     kind = fetched_format or source.format
     if kind == "jsonl_xz":
         assert source.label_field is not None
