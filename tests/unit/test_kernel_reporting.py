@@ -1,0 +1,87 @@
+"""From the benchmarks' JSON to the kernels' rows, figures and the README's tables, with planted timings."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from xmcbench.errors import DataError
+from xmcbench.reporting.kernel_figures import draw_kernel_figures
+from xmcbench.reporting.kernel_rows import COLUMNS, write_kernel_rows
+from xmcbench.reporting.kernel_tables import kernel_tables
+
+STEP = {
+    "operator": "fixed_fan_in.train_step",
+    "backend": "cpu",
+    "dtype": "float32",
+    "loss": "bce",
+    "optimizer": "sgd",
+    **{"L": 131_072, "D": 768, "B": 64, "K": 32, "G": None, "threads": 2},
+    "zero_share": 0.0,
+    "share_of_sgemm": 0.4,
+}
+WORK = 6 * 64 * 131_072 * 32
+ENVIRONMENT = {
+    "hardware": "a-machine",
+    "cpu": "A Machine",
+    "cores": 2,
+    "platform": "here",
+    "python": "3",
+    "torch": "2",
+    "xmcbench": "0",
+    "finished": "now",
+}
+
+
+def benchmarks(folder: Path, *measured: dict[str, object]) -> Path:
+    path = folder / "benchmarks.json"
+    machine = {"machine": {"sgemm_rate": WORK / 0.01, "copy_rate": 1e10}}
+    path.write_text(json.dumps({"benchmarks": [{"extra_info": info} for info in (*measured, machine)]}))
+    return path
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(path.read_text().splitlines()))
+
+
+def test_fan_ins_of_one_run_are_rows_against_the_same_rivals(tmp_path: Path) -> None:
+    peers = {"fixed_fan_in.64": 0.04, "dense.train_step": 0.4, "dense_chunked.train_step": 0.2}
+    source = benchmarks(tmp_path, {**STEP, "seconds": 0.02, "peers": peers})
+    write_kernel_rows(source, ENVIRONMENT, tmp_path / "collected" / "kernels.csv")
+    rows = rows_of(tmp_path / "collected" / "kernels.csv")
+    assert list(rows[0]) == COLUMNS
+    found = {(row["K"], row["peer"]): float(row["ratio"]) for row in rows}
+    assert found == {
+        ("32", "dense.train_step"): 20,
+        ("32", "dense_chunked.train_step"): 10,
+        ("64", "dense.train_step"): 10,
+        ("64", "dense_chunked.train_step"): 5,
+    }
+    # A step of 20 ms where the machine's product would take 10; twice the fan-in, twice the work.
+    assert {(row["K"], float(row["share_of_sgemm"])) for row in rows} == {("32", 0.5), ("64", 0.5)}
+    assert rows[0]["L"] == "131072" and rows[0]["G"] == "", "integers as integers, nothing as nothing"
+    facts = {row["key"]: row["value"] for row in rows_of(tmp_path / "collected" / "kernels_machine.csv")}
+    assert facts["torch"] == "2" and float(facts["copy_rate"]) == 1e10
+    draw_kernel_figures(tmp_path / "collected", tmp_path / "figures")
+    assert {p.stem for p in (tmp_path / "figures").iterdir()} == {"kernels_roofline", "kernels_crossover"}
+    text = kernel_tables(tmp_path / "collected" / "kernels.csv")
+    assert "| fixed fan-in | 64 | 32 | 20.0 | 0.50 | 20.0 | 10.0 |" in text
+
+
+def test_where_gradients_were_skipped_no_share_of_the_product_is_claimed(tmp_path: Path) -> None:
+    skipped = {**STEP, "loss": "squared_hinge", "zero_share": 0.99, "share_of_sgemm": None}
+    source = benchmarks(tmp_path, {**skipped, "seconds": 0.01, "peers": {"fixed_fan_in.train_step": 0.02}})
+    write_kernel_rows(source, ENVIRONMENT, tmp_path / "kernels.csv")
+    (row,) = rows_of(tmp_path / "kernels.csv")
+    assert (row["share_of_sgemm"], row["zero_share"], float(row["ratio"])) == ("", "0.99", 2)
+
+
+def test_a_run_that_measured_nothing_and_a_foreign_file_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"benchmarks\.json: holds no measurement"):
+        write_kernel_rows(benchmarks(tmp_path), ENVIRONMENT, tmp_path / "kernels.csv")
+    (tmp_path / "other.json").write_text("{}")
+    with pytest.raises(DataError, match=r"other\.json: not a pytest-benchmark JSON file"):
+        write_kernel_rows(tmp_path / "other.json", ENVIRONMENT, tmp_path / "kernels.csv")
+    with pytest.raises(DataError, match=r"kernels\.csv: missing; run the kernels' benchmarks first"):
+        draw_kernel_figures(tmp_path, tmp_path)
