@@ -58,7 +58,7 @@ def _tokenise(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.data.tokens import tokenise
     from xmcbench.plan import parse_tokens_name
 
-    tokenise(parsed.sample, parsed.out, *parse_tokens_name(parsed.name))
+    tokenise(parsed.sample, parsed.out, *parse_tokens_name(parsed.name), parsed.processes, log)
     log.info("tokens written to %s", parsed.out)
 
 
@@ -89,7 +89,14 @@ def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:
         from xmcbench.training.run import train_run
 
         train_run(
-            recipe, parsed.run, parsed.sample, parsed.tokens, parsed.groups, parsed.checkpoint_seconds, log
+            recipe,
+            parsed.run,
+            parsed.sample,
+            parsed.tokens,
+            parsed.groups,
+            parsed.checkpoint_seconds,
+            log,
+            parsed.loader_workers,
         )
     else:
         from xmcbench.training.reference import reference_run
@@ -165,6 +172,13 @@ def _kernels_figures(parsed: argparse.Namespace, log: logging.Logger) -> None:
     draw_kernel_figures(parsed.results / "collected", parsed.results / "figures" / "kernels")
 
 
+def _loader_collect(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.reporting.loader_rows import write_loader_rows
+    from xmcbench.training.hardware import environment
+
+    write_loader_rows(parsed.json, environment("cpu"), parsed.out)
+
+
 def _schemas(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.schemas import write_schemas
 
@@ -193,6 +207,10 @@ def _known(values: dict[str, T], name: str, key: str) -> T:
     if name not in values:
         raise ConfigError(f"{key}: unknown value {name!r}; {allowed(values)}")
     return values[name]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _failed(parsed: argparse.Namespace, error: BaseException) -> None:
@@ -241,6 +259,9 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--budget", required=True)
     tokenise = command("tokenise", _tokenise, "tokenise a sample", "sample", "out")
     tokenise.add_argument("--name", required=True, help="tokenizer+length[+special]")
+    tokenise.add_argument(
+        "--processes", type=int, default=_cores(), help="changes no byte (default: one a core)"
+    )
     group = command("group", _group, "group labels for the auxiliary objective", "sample", "tokens", "out")
     group.add_argument("--grouping", choices=["semantic", "random"], required=True)
     group.add_argument("--groups", type=int, required=True)
@@ -255,6 +276,12 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=float(os.environ.get("XMCBENCH_CHECKPOINT_SECONDS", "20")),
         help="time between checkpoints (default: XMCBENCH_CHECKPOINT_SECONDS, or 20)",
+    )
+    train.add_argument(
+        "--loader-workers",
+        type=int,
+        default=os.environ.get("XMCBENCH_LOADER_WORKERS", "0"),
+        help="threads that make batches ahead; changes no result (default: XMCBENCH_LOADER_WORKERS, or 0)",
     )
     train.set_defaults(leaves_reason=True)
     command("score", _score, "score a run's predictions", "run", "sample")
@@ -277,6 +304,7 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     figures = command("kernels-figures", _kernels_figures, "draw the kernels' figures from CSV")
     figures.add_argument("--results", type=Path, default=Path("results"))
+    command("loader-collect", _loader_collect, "collect the loader's benchmarks", "json", "out")
     command("schemas", _schemas, "write the JSON schemas", "out")
     readme = command("readme", _readme, "rewrite the numbers of the README")
     readme.add_argument("--readme", type=Path, default=Path("README.md"))
