@@ -134,9 +134,15 @@ def test_the_number_of_processes_and_parts_changes_no_byte(
     texts = [f"{text} {i}" if i % 7 else "" for i in range(30) for text in TEXTS]
     store = store_of(tmp_path / "store", texts, ["first label", ""])
     tokenise(store, tmp_path / "whole", roberta, 16, special=True)
-    monkeypatch.setattr(token_parts, "PART", 40)
+    monkeypatch.setattr(token_parts, "PART", 10)
+    pools = []
+    pool = token_parts.ProcessPoolExecutor
+    monkeypatch.setattr(
+        token_parts, "ProcessPoolExecutor", lambda n, *a, **k: pools.append(n) or pool(n, *a, **k)
+    )
     for processes in (1, 2):
         tokenise(store, tmp_path / f"parts{processes}", roberta, 16, special=True, processes=processes)
+    assert pools == [2], "the second try was meant to use processes"
     for name in (*ARRAYS, "labels.npy", "labels_offsets.npy", "tokens.json"):
         whole = (tmp_path / "whole" / name).read_bytes()
         assert [(tmp_path / f"parts{n}" / name).read_bytes() for n in (1, 2)] == [whole, whole], name

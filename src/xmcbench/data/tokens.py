@@ -92,8 +92,8 @@ def tokenise(
     if kept:
         log.info("tokens: %d of %d parts are kept from an earlier try", len(kept), len(every))
     left = [part for part in every if part not in kept]
-    # A process needs a part's worth of documents, or its start costs more than it gives.
-    useful = min(processes, sum(part.documents for part in left) // token_parts.PART)
+    documents = sum(part.documents for part in left)
+    useful = min(processes, documents // (token_parts.PART * token_parts.WORTHWHILE))
     total, done = sum(sizes.values()), sum(part.documents for part in kept)
     for _ in _progress(token_parts.encode_parts(job, left, useful), done, total, log):
         pass
