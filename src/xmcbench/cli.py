@@ -59,7 +59,7 @@ def _tokenise(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.data.tokens import tokenise
     from xmcbench.plan import parse_tokens_name
 
-    tokenise(parsed.sample, parsed.out, *parse_tokens_name(parsed.name))
+    tokenise(parsed.sample, parsed.out, *parse_tokens_name(parsed.name), parsed.processes, log)
     log.info("tokens written to %s", parsed.out)
 
 
@@ -116,7 +116,14 @@ def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:
         from xmcbench.training.run import train_run
 
         train_run(
-            recipe, parsed.run, parsed.sample, parsed.tokens, parsed.groups, parsed.checkpoint_seconds, log
+            recipe,
+            parsed.run,
+            parsed.sample,
+            parsed.tokens,
+            parsed.groups,
+            parsed.checkpoint_seconds,
+            log,
+            parsed.loader_workers,
         )
     else:
         from xmcbench.training.reference import reference_run
@@ -210,6 +217,13 @@ def _frequency_figure(parsed: argparse.Namespace, log: logging.Logger) -> None:
     draw_frequency_figure(parsed.results / "collected" / f"{NAME}.csv", parsed.results / "figures" / "scale")
 
 
+def _loader_collect(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.reporting.loader_rows import write_loader_rows
+    from xmcbench.training.hardware import environment
+
+    write_loader_rows(parsed.json, environment("cpu"), parsed.out)
+
+
 def _schemas(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.schemas import write_schemas
 
@@ -245,6 +259,10 @@ def _known(values: dict[str, T], name: str, key: str) -> T:
     if name not in values:
         raise ConfigError(f"{key}: unknown value {name!r}; {allowed(values)}")
     return values[name]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _failed(parsed: argparse.Namespace, error: BaseException) -> None:
@@ -294,6 +312,9 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--budget", required=True)
     tokenise = command("tokenise", _tokenise, "tokenise a sample", "sample", "out")
     tokenise.add_argument("--name", required=True, help="tokenizer+length[+special]")
+    tokenise.add_argument(
+        "--processes", type=int, default=_cores(), help="changes no byte (default: one a core)"
+    )
     group = command("group", _group, "group labels for the auxiliary objective", "sample", "out")
     group.add_argument("--tokens", type=Path, default=None, help="centroids from TF-IDF of these tokens")
     group.add_argument(
@@ -328,6 +349,12 @@ def _parser() -> argparse.ArgumentParser:
         default=float(os.environ.get("XMCBENCH_CHECKPOINT_SECONDS", "20")),
         help="time between checkpoints (default: XMCBENCH_CHECKPOINT_SECONDS, or 20)",
     )
+    train.add_argument(
+        "--loader-workers",
+        type=int,
+        default=os.environ.get("XMCBENCH_LOADER_WORKERS", "0"),
+        help="threads that make batches ahead; changes no result (default: XMCBENCH_LOADER_WORKERS, or 0)",
+    )
     train.set_defaults(leaves_reason=True)
     command("score", _score, "score a run's predictions", "run", "sample")
     for name, function, text in (
@@ -358,6 +385,7 @@ def _parser() -> argparse.ArgumentParser:
     frequencies.add_argument("--like", nargs="*", default=[], help="names of published data sets")
     frequency = command("frequency-figure", _frequency_figure, "draw the label frequencies from CSV")
     frequency.add_argument("--results", type=Path, default=Path("results"))
+    command("loader-collect", _loader_collect, "collect the loader's benchmarks", "json", "out")
     command("schemas", _schemas, "write the JSON schemas", "out")
     readme = command("readme", _readme, "rewrite the numbers of the README")
     readme.add_argument("--readme", type=Path, default=Path("README.md"))

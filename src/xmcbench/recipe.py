@@ -183,10 +183,15 @@ class Evaluation(Section):
 
 
 class Data(Section):
-    """What the encoder reads of each document."""
+    """What the encoder reads of each document, and which documents it reads together."""
 
     max_length: PositiveInt = 32
     validation_documents: PositiveInt = 4096
+    #: Shuffled batches that are sorted by length together, so that one batch needs little padding; 0: a plain shuffle.
+    #: Reference predictors read no batches.
+    length_bucket: Annotated[int, Field(ge=0)] = 0
+    #: Train on the text of every label too, as a document whose only label it is (data sets with label texts).
+    label_augmentation: bool = False
 
 
 class Identity(Section):

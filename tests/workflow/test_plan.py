@@ -34,6 +34,7 @@ GOLDEN = {
         "write_other_report": 1,
     },
     "data_debian-deps-42k": {"data_debian-deps-42k": 1, "prepare": 1},
+    "loader": {"loader": 1, "benchmark_loader": 1, "collect_loader": 1},
 }
 REPORTING = {"collect", "write_tables", "draw_figures", "write_report"}
 

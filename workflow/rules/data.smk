@@ -53,8 +53,9 @@ rule tokenise:
         "logs/tokenise/{budget}/{dataset}/{tokens}.log",
     conda:
         "../../envs/xmcbench.yaml"
+    threads: workflow.cores
     shell:
-        "xmcbench tokenise --sample $(dirname {input}) --name {wildcards.tokens:q}"
+        "xmcbench tokenise --sample $(dirname {input}) --name {wildcards.tokens:q} --processes {threads}"
         " --out $(dirname {output}) --log {log}"
 
 

@@ -27,13 +27,7 @@ class Transformer(Encoder):
         self.pad_id = pad_id
 
     def forward(self, token_T: Tensor, offset_B: Tensor) -> Tensor:
-        end_B = torch.cat([offset_B[1:], offset_B.new_tensor([token_T.numel()])])
-        length_B = end_B - offset_B
-        position_S = torch.arange(max(1, int(length_B.max())), device=token_T.device)
-        mask_BS = position_S[None, :] < length_B[:, None]
-        token_BS = torch.full(mask_BS.shape, self.pad_id, dtype=torch.int64, device=token_T.device)
-        # Row-major order of the mask is the order of the flat tokens.
-        token_BS[mask_BS] = token_T
+        token_BS, mask_BS = padded(token_T, offset_B, self.pad_id)
         last_BSD = self.model(input_ids=token_BS, attention_mask=mask_BS.long()).last_hidden_state
         if self.pooling == "cls":
             first_BD: Tensor = last_BSD[:, 0]
@@ -41,6 +35,17 @@ class Transformer(Encoder):
         weight_BS1 = mask_BS[:, :, None].to(last_BSD.dtype)
         mean_BD: Tensor = (last_BSD * weight_BS1).sum(dim=1) / weight_BS1.sum(dim=1).clamp(min=1)
         return mean_BD
+
+
+def padded(token_T: Tensor, offset_B: Tensor, pad_id: int) -> tuple[Tensor, Tensor]:
+    """Return token_BS (int64), padded to the longest document (S ≥ 1), and mask_BS, true where a token is."""
+    length_B = torch.diff(offset_B, append=offset_B.new_tensor([token_T.numel()]))
+    position_S = torch.arange(max(1, int(length_B.max())), device=token_T.device)
+    mask_BS = position_S[None, :] < length_B[:, None]
+    token_BS = torch.full(mask_BS.shape, pad_id, dtype=torch.int64, device=token_T.device)
+    # Row-major order of the mask is the order of the flat tokens.
+    token_BS[mask_BS] = token_T
+    return token_BS, mask_BS
 
 
 def build(

@@ -6,12 +6,14 @@ Shapes: B documents, D encoder features, L labels.
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from xmcbench.data.batches import Batch, Batches
+from xmcbench.data.prefetch import ahead
 from xmcbench.errors import NonFiniteError
 from xmcbench.output.layer import optimizer_bytes
 from xmcbench.recipe import TrainRecipe
@@ -30,8 +32,16 @@ Validate = Callable[[Network], list[dict[str, Any]]]
 class Trainer:
     """Everything that changes while a run trains; `step` counts finished optimiser steps."""
 
-    def __init__(self, recipe: TrainRecipe, network: Network, batches: Batches, validate: Validate) -> None:
+    def __init__(
+        self,
+        recipe: TrainRecipe,
+        network: Network,
+        batches: Batches,
+        validate: Validate,
+        loader_workers: int = 0,
+    ) -> None:
         self.recipe, self.network, self.batches, self.validate = recipe, network, batches, validate
+        self.loader_workers = loader_workers
         self.step = 0
         self.total = recipe.training.epochs * batches.steps_per_epoch
         self.warmup = max(1, round(recipe.training.warmup_share * self.total))
@@ -60,13 +70,14 @@ class Trainer:
         """Train to the end, yielding the step count after every step; the caller saves and stops in between."""
         self.network.train()
         self._drop_faded_auxiliary()
-        while self.step < self.total:
-            began = time.perf_counter()
-            self.train_step(self.batches.at(self.step))
-            self.clocks["running"] += time.perf_counter() - began
-            if self.step % self.batches.steps_per_epoch == 0:
-                self._end_epoch()
-            yield self.step
+        with closing(ahead(self.batches, self.step, self.total, self.loader_workers)) as batches:
+            while self.step < self.total:
+                began = time.perf_counter()
+                self.train_step(next(batches))
+                self.clocks["running"] += time.perf_counter() - began
+                if self.step % self.batches.steps_per_epoch == 0:
+                    self._end_epoch()
+                yield self.step
 
     def train_step(self, batch: Batch) -> None:
         """Take one optimiser step of every part and write what is due to the history."""

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from xmcbench.atomic import write_json
 from xmcbench.data.store import PreparedStore
 from xmcbench.data.tokens import TokenStore
+from xmcbench.data.training_documents import TrainingDocuments, training_documents
 from xmcbench.evaluation.rulers import predictions_to_store
 from xmcbench.recipe import ReferenceRecipe, canonical
 from xmcbench.training.hardware import environment, peak_rss_bytes
@@ -44,9 +45,11 @@ def reference_run(
     """Fit the reference predictor, rank the test documents, and write the run's files."""
     with run_lock(run_folder):
         store, tokens = PreparedStore.open(sample_folder), TokenStore.open(tokens_folder)
-        names = ["train"] if recipe.hold_out_validation else ["train", "validation"]
+        documents = training_documents(
+            store, tokens, recipe.hold_out_validation, recipe.data.label_augmentation
+        )
         k = predictions_to_store(store, recipe.evaluation.k, recipe.evaluation.rulers)
-        result = RUNNERS[recipe.runner](recipe, store, tokens, names, k)
+        result = RUNNERS[recipe.runner](recipe, store, tokens, documents, k)
         write_json(run_folder / "recipe.json", json.loads(canonical(recipe)))
         write_topk(run_folder / "topk.npz", result.label_Nk, result.score_Nk)
         write_json(run_folder / "env.json", environment("cpu"))
@@ -64,21 +67,23 @@ def reference_run(
 
 
 def most_frequent(
-    recipe: ReferenceRecipe, store: PreparedStore, tokens: TokenStore, names: list[str], k: int
+    recipe: ReferenceRecipe, store: PreparedStore, tokens: TokenStore, documents: TrainingDocuments, k: int
 ) -> Reference:
     """Predict the most frequent training labels for every document; ties go to the smaller label."""
     began = time.perf_counter()
-    counts_L = store.label_counts(*names)
+    counts_L = np.zeros(store.labels, np.int64)
+    for split in documents.splits:
+        counts_L += np.bincount(split.indices, minlength=store.labels)
     top = np.argsort(-counts_L, kind="stable")[:k]
     trained = time.perf_counter()
-    documents = store.split("test").documents
-    score = np.repeat(counts_L[top][None].astype(np.float32), documents, axis=0)
-    label = np.repeat(top[None].astype(np.int32), documents, axis=0)
+    tested = store.split("test").documents
+    score = np.repeat(counts_L[top][None].astype(np.float32), tested, axis=0)
+    label = np.repeat(top[None].astype(np.int32), tested, axis=0)
     return Reference(label, score, len(top), counts_L.nbytes, trained - began, time.perf_counter() - trained)
 
 
 def linear_ovr(
-    recipe: ReferenceRecipe, store: PreparedStore, tokens: TokenStore, names: list[str], k: int
+    recipe: ReferenceRecipe, store: PreparedStore, tokens: TokenStore, documents: TrainingDocuments, k: int
 ) -> Reference:
     """Fit one squared-hinge linear classifier a label on TF-IDF of word pieces (LIBLINEAR; the DiSMEC recipe)."""
     from sklearn.feature_extraction.text import TfidfTransformer
@@ -86,16 +91,15 @@ def linear_ovr(
     began = time.perf_counter()
     tfidf = TfidfTransformer(sublinear_tf=True)
     train_NV = tfidf.fit_transform(
-        sp.vstack([_counts(*tokens.split(n), tokens.vocabulary) for n in names]).tocsr()
+        sp.vstack([_counts(*its, tokens.vocabulary) for its in documents.tokens]).tocsr()
     )
-    splits = [store.split(n) for n in names]
     truth_NL = sp.vstack(
         [
             sp.csr_matrix(
                 (np.ones(len(s.indices), np.int8), np.asarray(s.indices), np.asarray(s.indptr)),
                 shape=(s.documents, store.labels),
             )
-            for s in splits
+            for s in documents.splits
         ]
     ).tocsc()
 

@@ -17,6 +17,7 @@ from xmcbench.data.batches import Batches
 from xmcbench.data.inverse_frequency import inverse_document_frequency
 from xmcbench.data.store import PreparedStore
 from xmcbench.data.tokens import TokenStore
+from xmcbench.data.training_documents import training_documents
 from xmcbench.errors import DataError, DeviceError, Interrupted
 from xmcbench.evaluation.precision import precision_at_k
 from xmcbench.evaluation.rulers import filter_of, predictions_to_store
@@ -38,34 +39,39 @@ def train_run(
     groups_file: Path | None,
     checkpoint_seconds: float,
     log: logging.Logger,
+    loader_workers: int = 0,
 ) -> None:
     """Train (or go on training) a recipe, predict the test split, and write the run's files.
 
-    checkpoint_seconds: time between checkpoints; it changes no result. Raises RunLockedError, DeviceError,
-    DataError, NonFiniteError, CheckpointError, and Interrupted once a requested stop has saved.
+    checkpoint_seconds: time between checkpoints. loader_workers: threads that make batches ahead. Neither changes a
+    result. Raises RunLockedError, DeviceError, ConfigError, DataError, NonFiniteError, CheckpointError, and
+    Interrupted once a requested stop has saved.
     """
     with run_lock(run_folder), stop_requests() as stop:
         configure_torch(recipe)
         store, tokens = PreparedStore.open(sample_folder), TokenStore.open(tokens_folder)
         # Before any training: a ruler that does not fit the data set must not cost a run.
         k = predictions_to_store(store, recipe.evaluation.k, recipe.evaluation.rulers)
-        names = ["train"] if recipe.training.hold_out_validation else ["train", "validation"]
+        documents = training_documents(
+            store, tokens, recipe.training.hold_out_validation, recipe.data.label_augmentation
+        )
         batches = Batches(
-            [store.split(n) for n in names],
-            [tokens.split(n) for n in names],
+            documents.splits,
+            documents.tokens,
             recipe.training.batch_size,
             recipe.seed,
+            recipe.data.length_bucket,
         )
         network = Network(
             recipe,
             store.labels,
             tokens.vocabulary,
             tokens.pad_id,
-            lambda: inverse_document_frequency([tokens.split(n) for n in names], tokens.vocabulary),
+            lambda: inverse_document_frequency(documents.tokens, tokens.vocabulary),
             read_groups(groups_file, store.labels),
         )
         validation = _validation(recipe, store, tokens.split("validation"))
-        trainer = Trainer(recipe, network, batches, validation)
+        trainer = Trainer(recipe, network, batches, validation, loader_workers)
         found = checkpoints.load_latest(run_folder, recipe, log)
         if found is not None:
             trainer.restore(found)
