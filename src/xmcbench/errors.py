@@ -23,6 +23,10 @@ class KernelError(XmcbenchError):
     """A kernel was asked for by name that cannot run here."""
 
 
+class ShapeError(XmcbenchError, ValueError):
+    """A tensor does not fit the layer it was given to."""
+
+
 class RunLockedError(XmcbenchError):
     """Another process trains in the same run folder."""
 

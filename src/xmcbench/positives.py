@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from xmcbench.errors import ShapeError
+
 
 @dataclass(frozen=True)
 class Positives:
@@ -19,6 +21,25 @@ class Positives:
     documents: int
     row_P: Tensor
     label_P: Tensor
+
+    def require_within(self, documents: int, labels: int) -> None:
+        """Raise ShapeError if a pair lies outside documents × labels: kernels would read and write elsewhere."""
+        if self.documents != documents:
+            raise ShapeError(f"positives: of {self.documents} documents; allowed: {documents}, as in x_BD")
+        if not self.row_P.numel():
+            return
+        # One transfer from a GPU, not four.
+        bounds = torch.stack([self.row_P.min(), self.row_P.max(), self.label_P.min(), self.label_P.max()])
+        for name, low, high, size in zip(
+            ("row_P", "label_P"),
+            bounds[::2].tolist(),
+            bounds[1::2].tolist(),
+            (documents, labels),
+            strict=True,
+        ):
+            if low < 0 or high >= size:
+                wrong = low if low < 0 else high
+                raise ShapeError(f"positives: {name} holds {wrong}; allowed: 0 … {size - 1}")
 
     def multi_hot(self, labels: int, dtype: torch.dtype = torch.float32) -> Tensor:
         """Return the dense target matrix y_BL (0/1); for small L, tests and label groups only."""

@@ -42,6 +42,8 @@ class DenseChunked(Dense):
         optimizer: torch.optim.Optimizer,
         scale: float = 1.0,
     ) -> StepResult:
+        self.require_features(x_BD)
+        positives.require_within(len(x_BD), self.labels)
         x_BD = x_BD.detach()
         weight, bias = update_of(optimizer, self.weight_LD), update_of(optimizer, self.bias_L)
         generator = torch.Generator(x_BD.device).manual_seed(

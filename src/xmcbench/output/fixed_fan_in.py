@@ -21,6 +21,7 @@ from xmcbench.recipe import Topology as TopologyRecipe
 from xmcbench.seeds import derive
 from xmcbench.topology import RewireReport, Topology
 from xmcbench.topology.distinct import distinct_inputs
+from xmcbench.yaml_config import validated
 
 #: Labels that the torch backend takes at a time.
 BLOCK = 16_384
@@ -47,10 +48,13 @@ class FixedFanIn(OutputLayer):
         generator: source of the initial weights and indices (default: seed 0).
         """
         if recipe is None:
-            recipe = Output.model_validate({"kind": type(self).__module__.rpartition(".")[2], **settings})
+            name = type(self).__name__
+            recipe = validated(name, Output, {"kind": type(self).__module__.rpartition(".")[2], **settings})
         generator = torch.Generator().manual_seed(0) if generator is None else generator
         super().__init__(features, labels, recipe, generator)
         self.fan_in = required(recipe.fan_in, "output.fan_in", recipe.kind)
+        if self.fan_in > features:
+            raise ConfigError(f"output.fan_in: {self.fan_in} of {features} features; allowed: 1 … {features}")
         if recipe.weight_dtype == "bfloat16" and recipe.scores == "materialise":
             raise ConfigError(
                 "output.weight_dtype: bfloat16 needs the streaming step; allowed: scores: stream"
@@ -75,6 +79,7 @@ class FixedFanIn(OutputLayer):
         return self.get_buffer(self.index_name)
 
     def forward(self, x_BD: Tensor) -> Tensor:
+        self.require_features(x_BD)
         z_LB: Tensor = operators.scores(
             x_BD.t(), self.weight_LK, self.index, self.bias_L, self.group, self.backend
         )
@@ -91,6 +96,8 @@ class FixedFanIn(OutputLayer):
     ) -> StepResult:
         if not self.streams:
             return super().train_step(x_BD, positives, loss=loss, optimizer=optimizer, scale=scale)
+        self.require_features(x_BD)
+        positives.require_within(len(x_BD), self.labels)
         x_BD = x_BD.detach()
         if not torch.isfinite(x_BD.sum()):
             raise NonFiniteError("output layer: features x_BD are not finite; nothing was updated")
@@ -173,6 +180,7 @@ class FixedFanIn(OutputLayer):
 
     @torch.no_grad()
     def top_k(self, x_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
+        self.require_features(x_BD)
         x_DB = x_BD.t()
         runs = self._runs() if x_BD.dtype == torch.float32 else "torch"
         if runs == "cpu" or (runs == "triton" and k <= MOST_PLACES):

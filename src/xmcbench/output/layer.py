@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from xmcbench.errors import ConfigError, NonFiniteError, allowed
+from xmcbench.errors import ConfigError, NonFiniteError, ShapeError, allowed
 from xmcbench.kernels import blocks
 from xmcbench.kernels.blocks import Loss
 from xmcbench.positives import Positives
@@ -55,6 +55,13 @@ class OutputLayer(nn.Module):
         """Check the free `output.options` of a recipe; a layer that knows some overrides this."""
         raise ConfigError(f"output.options: unknown key {', '.join(options)}; {type(self).__name__} has none")
 
+    def require_features(self, x_BD: Tensor) -> None:
+        """Raise ShapeError unless x_BD is a batch of D features."""
+        if x_BD.dim() != 2 or x_BD.shape[1] != self.features:
+            raise ShapeError(
+                f"output layer: x_BD has shape {tuple(x_BD.shape)}; allowed: documents × {self.features}"
+            )
+
     def forward(self, x_BD: Tensor) -> Tensor:
         """Return the scores z_BL of every label."""
         raise TypeError(f"{type(self).__name__} does not state its forward pass")
@@ -73,6 +80,8 @@ class OutputLayer(nn.Module):
         x_BD: features (no graph needed). scale: factor of this loss in the total, (1 − λ) under an auxiliary objective.
         Returns the unscaled loss and the scaled gradient. Raises NonFiniteError before anything is written.
         """
+        self.require_features(x_BD)
+        positives.require_within(len(x_BD), self.labels)
         x_BD = x_BD.detach().requires_grad_(True)
         z_BL = self(x_BD)
         value, gradient_BL = loss.value_and_gradient(z_BL.detach(), positives)
