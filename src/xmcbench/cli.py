@@ -33,6 +33,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _fetch(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.data.fetch.fetch import fetch
+    from xmcbench.data.fetch.record import RECORD
+    from xmcbench.errors import ConfigError
+
+    if parsed.out.name != RECORD:
+        raise ConfigError(f"--out: {parsed.out}; allowed: a path that ends in {RECORD}")
+    sources = parsed.sources or parsed.config / "sources.tsv"
+    lock = parsed.lock or sources.with_suffix(".lock.tsv")
+    fetch(parsed.dataset, sources, lock, parsed.out.parent, log=log)
+
+
 def _prepare(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.data.prepare import prepare
     from xmcbench.plan import Project
@@ -304,6 +316,17 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(f"--{path}", type=Path, required=True)
         return sub
 
+    fetch = command("fetch", _fetch, "fetch a data set's public files", "out")
+    fetch.add_argument("--dataset", required=True)
+    fetch.add_argument(
+        "--sources", type=Path, default=None, help="list of sources (default: CONFIG/sources.tsv)"
+    )
+    fetch.add_argument(
+        "--lock",
+        type=Path,
+        default=None,
+        help="trust on first use (default: beside the list, sources.lock.tsv)",
+    )
     prepare = command("prepare", _prepare, "parse and split a data set", "out")
     prepare.add_argument("--dataset", required=True)
     prepare.add_argument("--raw", type=Path, default=None, help="folder of the data set's files")

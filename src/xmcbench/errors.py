@@ -15,6 +15,10 @@ class DataError(XmcbenchError):
     """A data file is missing, malformed, or does not hold what its data-set file declares."""
 
 
+class FetchError(XmcbenchError):
+    """A file cannot be had from a source, or is not what its source or the lock file declares."""
+
+
 class DeviceError(XmcbenchError):
     """A device was asked for that this machine does not have."""
 
