@@ -1,12 +1,16 @@
 """A user's own data set: one YAML beside a folder in a public format, and nothing edited."""
 
+import tarfile
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from xmcbench.data.fetch.sources import COLUMNS
 from xmcbench.data.store import PreparedStore
 
 from ..data.format_writers import Split, write_pecos, write_repository_json
+from ..unit.misbehaving_server import Fault, MisbehavingServer
 from .conftest import Workflow
 
 MINE = {
@@ -57,3 +61,34 @@ def test_files_that_are_there_already_are_not_fetched(fresh: Workflow, tmp_path:
 def test_an_unknown_data_set_in_raw_is_refused(fresh: Workflow) -> None:
     text = fresh.run("--config", "raw={wiki11: /x}", "--", "all", expect=1)
     assert "key 'raw': unknown value 'wiki11'; allowed: " in text
+
+
+def test_a_data_set_is_fetched_from_a_mirror_that_works_unpacked_and_prepared(
+    fresh: Workflow, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    write_pecos(tmp_path / "xmc-base" / "mine", splits(), WORDS)
+    with tarfile.open(tmp_path / "mine.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "xmc-base", arcname="xmc-base")
+    with MisbehavingServer() as server:
+        page = Fault(
+            "status", status=200, headers=(("Content-Type", "text/html"),), body=b"<html>moved</html>"
+        )
+        first = server.put("/moved.tar.gz", b"", [page] * 9)
+        second = server.put(
+            "/mine.tar.gz", (tmp_path / "mine.tar.gz").read_bytes(), [Fault("cut", after=200)]
+        )
+        rows = [
+            ["mine", "archive", "pecos", "mine.tar.gz", kind, url, "", "", "", "2026-11-25", ""]
+            for kind, url in (("primary", first), ("mirror", second))
+        ]
+        lines = ["\t".join(row) for row in (list(COLUMNS), *rows)]
+        (fresh.root / "config/sources.tsv").write_text("\n".join(lines) + "\n")
+        fresh.write("datasets/mine.yaml", {**MINE, "source": {"format": "pecos"}})
+        assert fresh.planned("data_mine") == {"fetch": 1, "prepare": 1, "data_mine": 1}
+        text = fresh.run("data_mine")
+    assert "trust on first use" in text
+    assert second in (fresh.root / "config/sources.lock.tsv").read_text()
+    store = PreparedStore.open(fresh.root / "resources/prepared/mine")
+    assert store.split("test").documents == 20 and list(store.label_texts or ()) == WORDS
+    assert fresh.planned("data_mine") == {}

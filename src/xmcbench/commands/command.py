@@ -1,0 +1,35 @@
+"""What the command modules share: how a command is registered, and checks of its arguments."""
+
+import argparse
+import os
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Register(Protocol):
+    """Adds a command: its name, what it runs, its help, and the names of paths it needs."""
+
+    def __call__(self, name: str, function: object, text: str, *paths: str) -> argparse.ArgumentParser: ...
+
+
+def known(values: dict[str, T], name: str, key: str) -> T:
+    """Return a named value; raises ConfigError that lists the allowed names."""
+    from xmcbench.errors import ConfigError, allowed
+
+    if name not in values:
+        raise ConfigError(f"{key}: unknown value {name!r}; {allowed(values)}")
+    return values[name]
+
+
+def count(text: str) -> int:
+    """Read a whole number of at least 1."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value}; allowed: 1 or more")
+    return value
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,77 @@
+"""Measurements of the engine itself: kernels, loader, label frequencies."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from xmcbench.commands.command import Register
+
+
+def register(command: Register) -> None:
+    """Add the commands."""
+    collect = command("kernels-collect", _kernels_collect, "collect the kernels' benchmarks", "json", "out")
+    device = command("kernels-device", _kernels_device, "refuse where the benchmarks' device is missing")
+    for sub in (collect, device):
+        sub.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    figures = command("kernels-figures", _kernels_figures, "draw the kernels' figures from CSV")
+    figures.add_argument("--results", type=Path, default=Path("results"))
+    frequencies = command(
+        "label-frequencies", _label_frequencies, "count labels of real and synthetic data", "out"
+    )
+    frequencies.add_argument(
+        "--prepared", type=Path, nargs="*", default=[], help="folders of prepared data sets"
+    )
+    frequencies.add_argument("--like", nargs="*", default=[], help="names of published data sets")
+    frequency = command("frequency-figure", _frequency_figure, "draw the label frequencies from CSV")
+    frequency.add_argument("--results", type=Path, default=Path("results"))
+    command("loader-collect", _loader_collect, "collect the loader's benchmarks", "json", "out")
+
+
+def _kernels_collect(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.reporting.kernel_rows import write_kernel_rows
+    from xmcbench.training.hardware import environment
+
+    write_kernel_rows(parsed.json, environment(parsed.device), parsed.out)
+
+
+def _kernels_device(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    """Say before minutes of benchmarks, not after, that there is nothing to measure."""
+    import torch
+
+    from xmcbench.errors import DeviceError
+
+    if parsed.device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            "kernels_gpu: this machine has no CUDA device that torch can use; allowed here: the target kernels"
+        )
+
+
+def _kernels_figures(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.reporting.kernel_figures import draw_kernel_figures
+
+    draw_kernel_figures(parsed.results / "collected", parsed.results / "figures" / "kernels")
+
+
+def _loader_collect(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.reporting.loader_rows import write_loader_rows
+    from xmcbench.training.hardware import environment
+
+    write_loader_rows(parsed.json, environment("cpu"), parsed.out)
+
+
+def _label_frequencies(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.atomic import write_text
+    from xmcbench.data.rank_frequency import COLUMNS, embedded_rows, published_rows
+    from xmcbench.reporting.collect import csv_text
+
+    rows = [row for folder in parsed.prepared for row in embedded_rows(folder)]
+    for like in parsed.like:
+        rows += published_rows(like)
+        log.info("counted a synthetic data set like %s", like)
+    write_text(parsed.out, csv_text(COLUMNS, rows))
+
+
+def _frequency_figure(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.reporting.frequency_figure import NAME, draw_frequency_figure
+
+    draw_frequency_figure(parsed.results / "collected" / f"{NAME}.csv", parsed.results / "figures" / "scale")

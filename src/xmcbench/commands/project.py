@@ -1,0 +1,28 @@
+"""The configuration as a whole."""
+
+import argparse
+import logging
+
+from xmcbench.commands.command import Register
+
+
+def register(command: Register) -> None:
+    """Add the commands."""
+    command("schemas", _schemas, "write the JSON schemas", "out")
+    command("check", _check, "check the whole configuration")
+
+
+def _schemas(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.schemas import write_schemas
+
+    write_schemas(parsed.out)
+
+
+def _check(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.plan import Project
+
+    project = Project(parsed.config)
+    project.check()
+    log.info(
+        "%d methods, %d data sets, %d grids", len(project.methods), len(project.datasets), len(project.grids)
+    )

@@ -1,0 +1,67 @@
+"""Training a run, and scoring it."""
+
+import argparse
+import json
+import logging
+import os
+from pathlib import Path
+
+from xmcbench.commands.command import Register
+
+
+def register(command: Register) -> None:
+    """Add the commands."""
+    train = command(
+        "train", _train, "train and predict one run (or go on with it)", "run", "sample", "tokens"
+    )
+    train.add_argument("--recipe", required=True, help="the recipe as JSON")
+    train.add_argument("--groups", type=Path, default=None)
+    train.add_argument(
+        "--checkpoint-seconds",
+        type=float,
+        default=float(os.environ.get("XMCBENCH_CHECKPOINT_SECONDS", "20")),
+        help="time between checkpoints (default: XMCBENCH_CHECKPOINT_SECONDS, or 20)",
+    )
+    train.add_argument(
+        "--loader-workers",
+        type=int,
+        default=os.environ.get("XMCBENCH_LOADER_WORKERS", "0"),
+        help="threads that make batches ahead; changes no result (default: XMCBENCH_LOADER_WORKERS, or 0)",
+    )
+    train.set_defaults(leaves_reason=True)
+    command("score", _score, "score a run's predictions", "run", "sample")
+
+
+def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.recipe import TrainRecipe, recipe_of
+
+    recipe = recipe_of(json.loads(parsed.recipe))
+    if isinstance(recipe, TrainRecipe):
+        from xmcbench.training.run import train_run
+
+        train_run(
+            recipe,
+            parsed.run,
+            parsed.sample,
+            parsed.tokens,
+            parsed.groups,
+            parsed.checkpoint_seconds,
+            log,
+            parsed.loader_workers,
+        )
+    else:
+        from xmcbench.training.reference import reference_run
+
+        reference_run(recipe, parsed.run, parsed.sample, parsed.tokens, log)
+    (parsed.run / "failed.json").unlink(missing_ok=True)
+
+
+def _score(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    import shutil
+
+    from xmcbench.evaluation.score import score_run
+
+    score_run(parsed.run, parsed.sample)
+    # Only now are the checkpoints of no further use: until here a killed workflow goes on from them.
+    shutil.rmtree(parsed.run / "checkpoints", ignore_errors=True)
+    log.info("scored %s", parsed.run)
