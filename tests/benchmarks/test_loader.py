@@ -24,7 +24,8 @@ from torch.utils.data import DataLoader
 from xmcbench.config_files import GridFile
 from xmcbench.data.batches import Batches
 from xmcbench.data.inverse_frequency import inverse_document_frequency
-from xmcbench.data.sample import prepare, sample
+from xmcbench.data.prepare import prepare
+from xmcbench.data.sample import sample
 from xmcbench.data.store import PreparedStore
 from xmcbench.data.tokens import TokenStore, tokenise
 from xmcbench.encoder.transformer import padded
