@@ -118,6 +118,15 @@ def test_when_nothing_helps_every_reason_is_said(place: Place) -> None:
     assert "\n" not in message and place.files() == {} and not place.lock.exists()
 
 
+@pytest.mark.parametrize("name", ["fetched.json", "downloads/a", ".unpacked/a"])
+def test_an_archive_may_not_use_names_that_are_kept(name: str, place: Place) -> None:
+    url = place.server.put("/set.zip", zip_of(PECOS | {name: b"{}"}))
+    place.list(("a", "pecos", "set.zip", url, ""))
+    with pytest.raises(FetchError, match="a name that xmcbench keeps for itself"):
+        place.fetch()
+    assert place.files() == {} and not (place.folder / "fetched.json").exists()
+
+
 def test_a_file_placed_by_hand_is_taken_if_it_is_right(place: Place) -> None:
     gone = place.server.url("/gone")
     place.list(("a", "pecos", "set.tar.gz", gone, sha256(TARBALL)))

@@ -247,3 +247,27 @@ def test_whatever_happens_no_wrong_file_is_in_place(
     server.put("/a", DATA, ranges=ranges, etag=etag, length=length)
     get(url, target)
     assert target.read_bytes() == DATA
+
+
+def test_a_redirect_that_leaves_https_is_refused(
+    server: MisbehavingServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import requests
+
+    plain = requests.Session.get
+
+    def redirected(session: requests.Session, url: str, **named: object) -> requests.Response:
+        return plain(session, url.replace("https:", "http:"), **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(requests.Session, "get", redirected)
+    url = server.put("/a", DATA).replace("http:", "https:")
+    with pytest.raises(FetchError, match="redirects to an address without https"):
+        get(url, tmp_path / "a")
+    assert files(tmp_path) == set()
+
+
+def test_waits_double_up_to_the_longest_and_heed_the_server_within_it() -> None:
+    patience = Patience(first_wait_seconds=2, longest_wait_seconds=10)
+    for attempt, longest in ((1, 2), (2, 4), (3, 8), (4, 10), (50, 10)):
+        assert all(longest / 2 <= patience.wait(attempt, None) <= longest for _ in range(20))
+    assert (patience.wait(1, 7), patience.wait(1, 9999)) == (7, 10)

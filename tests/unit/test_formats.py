@@ -216,6 +216,14 @@ def test_relevance_zero_is_no_label_and_repeats_are_counted(tmp_path: Path) -> N
     assert document.labels == (2,) and document.repeated_labels == 1
 
 
+def test_json_without_a_list_of_labels_counts_them(tmp_path: Path) -> None:
+    write("repository_json", tmp_path)
+    (tmp_path / "lbl.json.gz").unlink()
+    corpus = reopen("repository_json", tmp_path)
+    assert list(corpus.label_ids()) == ["0", "1", "2", "3"] and corpus.label_texts() is None
+    assert [d.labels for d in corpus.documents("test")] == [(3,), (0, 1, 3)]
+
+
 def test_large_sparse_matrices_are_streamed_in_blocks(tmp_path: Path) -> None:
     matrix = sp.random(3000, 500, density=0.1, random_state=0, format="csr")
     texts = [f"text {i}" for i in range(3000)]

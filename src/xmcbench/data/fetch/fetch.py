@@ -50,6 +50,8 @@ def fetch(
             try:
                 return _fetch_bundle(obtainer, bundle)
             except FetchError as error:
+                # Unpacked archives are the largest of all: they must not lie about until somebody starts again.
+                shutil.rmtree(obtainer.unpacked, ignore_errors=True)
                 log.warning("%s: bundle %s: %s", dataset, bundle.name, error)
                 reasons.append(f"{bundle.name}: {error}")
         raise FetchError(f"{dataset}: no source gave all its files: {' | '.join(reasons)}")

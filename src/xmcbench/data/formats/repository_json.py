@@ -1,6 +1,7 @@
 """JSON lines of the Extreme Classification Repository: `trn.json.gz`, `tst.json.gz` with `uid`, `title`, `content`,
 `target_ind` (rows of `lbl.json.gz`) and `target_rel`; `lbl.json.gz` with `title`; `filter_labels_{train,test}.txt`.
-Files may be unpacked. Sets without label texts have `Yf.txt` (a name a line) in the place of `lbl.json.gz`.
+Files may be unpacked. Sets without label texts have `Yf.txt` (a name a line) in the place of `lbl.json.gz`, or neither: then
+the labels are 0 … the largest that train or test names, and the declared count checks that.
 """
 
 import json
@@ -17,6 +18,8 @@ from xmcbench.data.formats.folder import Folder, label_indices, row_id
 from xmcbench.errors import DataError
 
 NAMES = {"train": "trn", "test": "tst"}
+#: No index of the suite can hold more labels.
+MOST = 2**31 - 1
 
 
 class RepositoryJson:
@@ -27,8 +30,6 @@ class RepositoryJson:
     def __init__(self, folder: Folder, text_fields: Sequence[str]) -> None:
         self._folder, self._fields = folder, tuple(text_fields)
         self._label_file = folder.optional("lbl.json.gz", "lbl.json", "Yf.txt")
-        if self._label_file is None:
-            raise DataError(f"{folder.path}: holds no file named lbl.json.gz, lbl.json or Yf.txt")
         self._labels: int | None = None
         self._rows: dict[str, int] = {}
 
@@ -37,7 +38,8 @@ class RepositoryJson:
 
     def label_texts(self) -> Iterator[str] | None:
         path = self._label_file
-        assert path is not None
+        if path is None:
+            return None
         if path.name == "Yf.txt":
             return (text for _, text in self._folder.lines(path))
         return (
@@ -65,9 +67,20 @@ class RepositoryJson:
 
     def _label_count(self) -> int:
         if self._labels is None:
-            assert self._label_file is not None
-            self._labels = self._folder.count(self._label_file)
+            path = self._label_file
+            self._labels = self._largest_label() + 1 if path is None else self._folder.count(path)
         return self._labels
+
+    def _largest_label(self) -> int:
+        largest = -1
+        for path in map(self._file, self.splits):
+            for number, line in self._folder.lines(path):
+                place = f"{path}, line {number}"
+                its = _targets(_object(line, place), place)
+                largest = max(largest, max(its, default=-1))
+                if largest >= MOST:
+                    raise DataError(f"{place}: label {largest}; allowed: 0 … {MOST - 1}")
+        return largest
 
 
 def _object(line: str, place: str) -> dict[str, Any]:
