@@ -365,3 +365,10 @@ def test_label_groups_reach_table_and_page(tmp_path: Path, runs: list[Run]) -> N
 def test_without_label_groups_the_table_says_so(results: Path) -> None:
     write_tables("run", results)
     assert (results / "tables" / "run" / "groups.md").read_text() == "(nothing)\n"
+
+
+def test_no_two_methods_look_alike() -> None:
+    from xmcbench.reporting.style import COLOURS, MARKERS
+
+    looks = [(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i in range(40)]
+    assert len(set(looks)) == 40 and len(set(MARKERS)) == len(MARKERS) >= 13

@@ -28,7 +28,8 @@ COLOURS = [
     "#7F7F7F",
     "#6A3D9A",
 ]
-MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "*"]
+#: Of another number than the colours, so that no two of seventy methods look alike.
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "d", "h", "8"]
 STYLE: dict[str, Any] = {
     "figure.figsize": (7.0, 4.4),
     "figure.dpi": 100,
