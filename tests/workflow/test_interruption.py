@@ -75,7 +75,7 @@ def test_one_failing_method_does_not_stop_the_others(built: Workflow) -> None:
     page = (built.root / "results/report.html").read_text()
     assert "Partial report." in page and "not finite" in page
     collected = (built.root / "results/collected/run.csv").read_text()
-    assert "two,1,tiny,,,test,,,failed," in collected
+    assert "two,1,tiny,,,,,test,,,failed," in collected
 
     # The next start tries it again, and with the cause mended everything is made anew.
     assert built.planned("all")["train"] == 1
