@@ -32,7 +32,13 @@ def register(command: Register) -> None:
     command("score", _score, "score a run's predictions", "run", "sample")
 
 
+#: Libraries that choose a thread count of their own from call to call change the order of sums; read at their start.
+FIXED_THREADS = {"MKL_DYNAMIC": "FALSE", "OMP_DYNAMIC": "FALSE"}
+
+
 def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    for name, value in FIXED_THREADS.items():
+        os.environ.setdefault(name, value)
     from xmcbench.recipe import TrainRecipe, recipe_of
 
     recipe = recipe_of(json.loads(parsed.recipe))
