@@ -55,6 +55,13 @@ def run_of(wildcards):
     ]
 
 
+def fetched(wildcards):
+    """What must be fetched first."""
+    own = SETTINGS.raw.get(wildcards.dataset)
+    needed = PROJECT.datasets[wildcards.dataset].is_fetched(own)
+    return f"resources/raw/{wildcards.dataset}/fetched.json" if needed else []
+
+
 RUN_FILES = ["recipe.json", "topk.npz", "timing.json", "env.json"]
 ENGINE_FILES = ["model.safetensors", "history.jsonl"]
 

@@ -1,13 +1,6 @@
 # Parse → sample → tokens → label groups. One rule a step, for every data set and budget.
 
 
-def fetched(wildcards):
-    """What must be fetched first."""
-    own = SETTINGS.raw.get(wildcards.dataset)
-    needed = PROJECT.datasets[wildcards.dataset].is_fetched(own)
-    return f"resources/raw/{wildcards.dataset}/fetched.json" if needed else []
-
-
 rule prepare:
     input:
         fetched,
