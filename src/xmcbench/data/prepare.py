@@ -9,15 +9,13 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
-import numpy as np
-
-from xmcbench.atomic import read_json
 from xmcbench.data.corpus import WHOLE, Corpus
 from xmcbench.data.dataset import DatasetSpec, require_counts
+from xmcbench.data.fetch.record import RECORD, read_record
 from xmcbench.data.formats import open_corpus
 from xmcbench.data.selection import Selection
 from xmcbench.data.split import held_out
-from xmcbench.data.statistics import counts_of, statistics_of
+from xmcbench.data.statistics import counts_of, label_counts, statistics_of
 from xmcbench.data.store import Manifest, PreparedStore
 from xmcbench.data.store_writer import StoreWriter
 from xmcbench.errors import DataError
@@ -45,7 +43,8 @@ def prepare_corpus(spec: DatasetSpec, corpus: Corpus, folder: Path) -> Manifest:
             train.ids(), indptr, indices, parsed.labels, rule.validation_salt, rule.validation_share
         )
         parts = {"train": train.at(~validation), "validation": train.at(validation), "test": test}
-        found = counts_of(parsed.labels, parts)
+        held = label_counts(parsed.labels, parts)
+        found = counts_of(parts, held)
         filters = {split: corpus.filter_pairs(split) for split in corpus.splits}
         found = found.model_copy(
             update={f"filter_pairs_{s}": len(p) for s, p in filters.items() if p is not None}
@@ -60,8 +59,8 @@ def prepare_corpus(spec: DatasetSpec, corpus: Corpus, folder: Path) -> Manifest:
                     store.texts("label_texts").append(text)
             for name, part in parts.items():
                 part.copy(store.splits[name])
-                store.filter_pairs(name, _rows_of(part, filters.get("test" if name == "test" else "train")))
-            return store.close({**statistics, **statistics_of(parsed.labels, parts)})
+                store.filter_pairs(name, part.pairs([filters.get("test" if name == "test" else "train")]))
+            return store.close({**statistics, **statistics_of(parts, held)})
 
 
 def _parse(corpus: Corpus, folder: Path, dataset: str) -> dict[str, float]:
@@ -96,18 +95,6 @@ def _divided(parsed: PreparedStore, spec: DatasetSpec) -> tuple[Selection, Selec
     return everything.at(~out), everything.at(out)
 
 
-def _rows_of(part: Selection, pairs: np.ndarray | None) -> np.ndarray | None:
-    """Return filter pairs whose rows are positions in `part` instead of rows of the published split."""
-    if pairs is None:
-        return None
-    place = np.full(int(max(part.row_N.max(initial=0), pairs[:, 0].max(initial=0))) + 1, -1, dtype=np.int64)
-    place[part.row_N] = np.arange(len(part))
-    kept = pairs[place[pairs[:, 0]] >= 0]
-    return np.stack([place[kept[:, 0]], kept[:, 1]], axis=1)
-
-
 def _fetched_format(raw: Path) -> str | None:
     """Return the format that a mirror gave, as the fetch step noted it."""
-    file = raw / "fetched.json"
-    value = read_json(file).get("format") if file.is_file() else None
-    return value if isinstance(value, str) else None
+    return read_record(raw).format if (raw / RECORD).is_file() else None

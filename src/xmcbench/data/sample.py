@@ -12,7 +12,7 @@ import numpy as np
 from xmcbench.data.dataset import DatasetSpec, SampleSpec, require_counts
 from xmcbench.data.selection import Selection
 from xmcbench.data.split import hash_order, held_out
-from xmcbench.data.statistics import counts_of, statistics_of
+from xmcbench.data.statistics import counts_of, label_counts, statistics_of
 from xmcbench.data.store import Manifest, PreparedStore
 from xmcbench.data.store_writer import StoreWriter
 
@@ -32,24 +32,28 @@ def sample(prepared: Path, spec: DatasetSpec, budget: str, rule: SampleSpec, fol
         index_L = np.where(kept_L, np.cumsum(kept_L) - 1, -1)
         (train, dropped[0]), (test, dropped[1]) = _labelled(train, kept_L), _labelled(test, kept_L)
     labels = int(index_L.max(initial=-1)) + 1
-    indptr, indices = _restricted(train, index_L)
+    indptr, indices = train.labels(index_L)
     rule_of = spec.split
     validation = held_out(
         train.ids(), indptr, indices, labels, rule_of.validation_salt, rule_of.validation_share
     )
     parts = {"train": train.at(~validation), "validation": train.at(validation), "test": test}
-    pairs = {name: len(_restricted(part, index_L)[1]) for name, part in parts.items()}
-    found = counts_of(labels, parts).model_copy(
-        update={"pairs_train": pairs["train"] + pairs["validation"], "pairs_test": pairs["test"]}
-    )
-    filters = {name: _filter(store, part, index_L) for name, part in parts.items()}
+    held = label_counts(labels, parts, index_L)
+    pairs_of = {name: store.filter_pairs(name) for name in parts}
+    filters = {
+        name: part.pairs(
+            [pairs_of["test"]] if name == "test" else [pairs_of["train"], pairs_of["validation"]], index_L
+        )
+        for name, part in parts.items()
+    }
+    found = counts_of(parts, held)
     if filters["test"] is not None:
         found = found.model_copy(update={"filter_pairs_test": len(filters["test"])})
     require_counts(spec, budget, found)
     statistics: dict[str, float] = {
         "documents without kept labels, train": dropped[0],
         "documents without kept labels, test": dropped[1],
-        **statistics_of(store.labels, parts, index_L),
+        **statistics_of(parts, held),
     }
     with StoreWriter(folder, spec.name) as out:
         for name, texts in (("label_ids", store.label_ids), ("label_texts", store.label_texts)):
@@ -73,30 +77,3 @@ def _labelled(documents: Selection, kept_L: np.ndarray) -> tuple[Selection, int]
     row = np.repeat(np.arange(len(documents)), np.diff(indptr))
     left = np.bincount(row[kept_L[indices]], minlength=len(documents)) > 0
     return documents.at(left), int((~left).sum())
-
-
-def _restricted(documents: Selection, index_L: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return indptr and indices of the documents' kept labels, under their new indices."""
-    indptr, indices = documents.labels()
-    row = np.repeat(np.arange(len(documents)), np.diff(indptr))
-    new = index_L[indices]
-    lengths = np.bincount(row[new >= 0], minlength=len(documents))
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)]), new[new >= 0]
-
-
-def _filter(store: PreparedStore, part: Selection, index_L: np.ndarray) -> np.ndarray | None:
-    """Return the filter pairs of the documents of `part`, under new rows and label indices."""
-    found = []
-    for number, split in enumerate(part.splits):
-        name = next(n for n in ("train", "validation", "test") if store.split(n) is split)
-        pairs = store.filter_pairs(name)
-        if pairs is None:
-            return None
-        place = np.full(split.documents, -1, dtype=np.int64)
-        its = np.flatnonzero(part.source_N == number)
-        place[part.row_N[its]] = its
-        row, label = place[pairs[:, 0]], index_L[pairs[:, 1]]
-        kept = (row >= 0) & (label >= 0)
-        found.append(np.stack([row[kept], label[kept]], axis=1))
-    joined = np.concatenate(found)
-    return joined[np.lexsort((joined[:, 1], joined[:, 0]))]

@@ -55,9 +55,9 @@ class Selection:
         for source, row in zip(self.source_N.tolist(), self.row_N.tolist(), strict=True):
             yield self.splits[source].ids()[row]
 
-    def labels(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return indptr (int64, N+1) and indices (int32, P) of the documents' labels."""
-        blocks = [self._block(at, "labels") for at in range(0, len(self), BLOCK)]
+    def labels(self, index_L: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Return indptr (int64, N+1) and indices (P) of the documents' labels. index_L: as in `copy`."""
+        blocks = [self._labels_block(at, index_L) for at in range(0, len(self), BLOCK)]
         lengths = np.concatenate([np.zeros(1, np.int64), *(length for _, length in blocks)])
         values = [values for values, _ in blocks] or [np.zeros(0, np.int32)]
         return np.cumsum(lengths), np.concatenate(values)
@@ -67,12 +67,35 @@ class Selection:
         for at in range(0, len(self), BLOCK):
             to.ids.append_encoded(*self._block(at, "ids"))
             to.texts.append_encoded(*self._block(at, "texts"))
-            labels, lengths = self._block(at, "labels")
-            if index_L is not None:
-                kept = index_L[labels] >= 0
-                row = np.repeat(np.arange(len(lengths)), lengths)[kept]
-                labels, lengths = index_L[labels[kept]], np.bincount(row, minlength=len(lengths))
-            to.append_labels(labels, lengths)
+            to.append_labels(*self._labels_block(at, index_L))
+
+    def pairs(
+        self, found: Sequence[np.ndarray | None], index_L: np.ndarray | None = None
+    ) -> np.ndarray | None:
+        """Return filter pairs (row of a split, label) of each split as rising pairs (position here, label).
+
+        found: F×2 of every split; None if one of them has no filter. index_L: as in `copy`.
+        """
+        parts = []
+        for number, (split, its) in enumerate(zip(self.splits, found, strict=True)):
+            if its is None:
+                return None
+            place = np.full(split.documents, -1, dtype=np.int64)
+            here = np.flatnonzero(self.source_N == number)
+            place[self.row_N[here]] = here
+            row, label = place[its[:, 0]], its[:, 1] if index_L is None else index_L[its[:, 1]]
+            kept = (row >= 0) & (label >= 0)
+            parts.append(np.stack([row[kept], label[kept]], axis=1))
+        joined = np.concatenate(parts)
+        return joined[np.lexsort((joined[:, 1], joined[:, 0]))]
+
+    def _labels_block(self, at: int, index_L: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        labels, lengths = self._block(at, "labels")
+        if index_L is not None:
+            kept = index_L[labels] >= 0
+            row = np.repeat(np.arange(len(lengths)), lengths)[kept]
+            labels, lengths = index_L[labels[kept]], np.bincount(row, minlength=len(lengths))
+        return labels, lengths
 
     def _block(self, at: int, what: str) -> tuple[np.ndarray, np.ndarray]:
         """Return values and lengths of a block of documents, in order."""

@@ -1,11 +1,10 @@
 """pytest-benchmark's JSON of the kernels → results/collected/kernels.csv, one row a (measurement, peer)."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from xmcbench.atomic import write_text
-from xmcbench.errors import DataError
+from xmcbench.reporting.benchmark_file import measurements, require_some
 from xmcbench.reporting.collect import csv_text
 
 COLUMNS = [
@@ -14,8 +13,6 @@ COLUMNS = [
 ]
 MACHINE_COLUMNS = ["hardware", "key", "value"]
 SETTING = ("operator", "backend", "dtype", "loss", "optimizer", "L", "D", "B", "K", "G", "threads")
-
-
 #: Of the environment, what a reader of a timing asks for first.
 FACTS = ("cpu", "cores", "platform", "python", "torch", "xmcbench", "finished")
 
@@ -26,21 +23,12 @@ def write_kernel_rows(source: Path, environment: dict[str, Any], out: Path) -> N
     environment: of `xmcbench.training.hardware`. Raises DataError if the JSON is not ours or measured nothing.
     """
     hardware = environment["hardware"]
-    try:
-        benchmarks = json.loads(source.read_text(encoding="utf-8"))["benchmarks"]
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{source}: not a pytest-benchmark JSON file ({error})") from error
+    measured = measurements(source)
     machine: dict[str, float] = {}
-    for benchmark in benchmarks:
-        machine |= benchmark["extra_info"].get("machine", {})
-    rows = [
-        row
-        for benchmark in benchmarks
-        if "operator" in benchmark["extra_info"]
-        for row in _rows(benchmark["extra_info"], machine, hardware)
-    ]
-    if not rows:
-        raise DataError(f"{source}: holds no measurement (were all benchmarks skipped?)")
+    for info in measured:
+        machine |= info.get("machine", {})
+    rows = [row for info in measured if "operator" in info for row in _rows(info, machine, hardware)]
+    require_some(source, rows)
     write_text(out, csv_text(COLUMNS, rows))
     known = sorted(machine.items()) + [(key, environment[key]) for key in FACTS]
     facts = [{"hardware": hardware, "key": key, "value": value} for key, value in known]

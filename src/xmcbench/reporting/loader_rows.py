@@ -1,11 +1,10 @@
 """pytest-benchmark's JSON of the loader → results/collected/loader.csv, one row a (measurement, peer)."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from xmcbench.atomic import write_text
-from xmcbench.errors import DataError
+from xmcbench.reporting.benchmark_file import measurements, require_some
 from xmcbench.reporting.collect import csv_text
 
 SETTING = ("operator", "dataset", "budget", "batch_size", "length_bucket", "padding_share")
@@ -21,13 +20,8 @@ def write_loader_rows(source: Path, environment: dict[str, Any], out: Path) -> N
 
     environment: of `xmcbench.training.hardware`. Raises DataError if the JSON is not ours or measured nothing.
     """
-    try:
-        benchmarks = json.loads(source.read_text(encoding="utf-8"))["benchmarks"]
-        measured = [b["extra_info"] for b in benchmarks if "documents" in b["extra_info"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{source}: not a pytest-benchmark JSON file ({error})") from error
-    if not measured:
-        raise DataError(f"{source}: holds no measurement (were all benchmarks skipped?)")
+    measured = [info for info in measurements(source) if "documents" in info]
+    require_some(source, measured)
     rows = [row for info in measured for row in _rows(info, environment["hardware"])]
     write_text(out, csv_text(COLUMNS, rows))
 
