@@ -40,8 +40,43 @@ def run(smoke_runs: dict[str, Run]) -> Run:
 @pytest.fixture(scope="module")
 def uninterrupted(run: Run, smoke: SmokeData, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("whole") / "run"
-    subprocess.run(command(run, folder, smoke), check=True, capture_output=True)
+    trained(command(run, folder, smoke))
     return {name: (folder / name).read_bytes() for name in FILES}
+
+
+#: A trainer here takes ten seconds; one that takes this long hangs.
+PATIENCE = 300
+
+
+def train(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    """Run a trainer to its end; one that hangs is ended with the stacks of its threads in the failure."""
+    process = subprocess.Popen(
+        arguments,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONFAULTHANDLER": "1"},
+    )
+    try:
+        _, errors = process.communicate(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        _, errors = process.communicate(timeout=PATIENCE)
+        pytest.fail(f"the trainer did not end within {PATIENCE} s:\n{errors[-8000:]}")
+    return subprocess.CompletedProcess(arguments, process.returncode, "", errors)
+
+
+def trained(arguments: list[str]) -> str:
+    """Run a trainer to its end and return what it logged; anything but success fails the test."""
+    done = train(arguments)
+    assert done.returncode == 0, done.stderr[-4000:]
+    return done.stderr
+
+
+def killed(process: subprocess.Popen[bytes]) -> None:
+    """End a trainer at once and wait until it is gone."""
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=PATIENCE)
 
 
 def steps_saved(folder: Path) -> int:
@@ -65,15 +100,14 @@ def test_kill_9_at_many_moments_changes_no_byte(
     run: Run, smoke: SmokeData, tmp_path: Path, uninterrupted: dict[str, bytes]
 ) -> None:
     folder = tmp_path / "run"
-    killed = 0
+    in_time = 0
     # Before the first checkpoint, then just after several of them (so also inside the writing of the next).
     for moment in (1.0, 1, 12, 30, 45):
         process = start_until(command(run, folder, smoke), folder, moment)
-        killed += process.poll() is None
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    assert killed >= 3, "the trainer was too quick to be killed: the test tests nothing"
-    subprocess.run(command(run, folder, smoke), check=True, capture_output=True)
+        in_time += process.poll() is None
+        killed(process)
+    assert in_time >= 3, "the trainer was too quick to be killed: the test tests nothing"
+    trained(command(run, folder, smoke))
     assert {name: (folder / name).read_bytes() for name in FILES} == uninterrupted
 
 
@@ -84,11 +118,11 @@ def test_a_requested_stop_saves_first(
     folder = tmp_path / "run"
     process = start_until(command(run, folder, smoke), folder, 5)
     process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert f"{number.name}: saved after step {steps_saved(folder)} of 52".encode() in errors
     assert not (folder / "failed.json").exists() and not (folder / "topk.npz").exists()
-    subprocess.run(command(run, folder, smoke), check=True, capture_output=True)
+    trained(command(run, folder, smoke))
     assert {name: (folder / name).read_bytes() for name in FILES} == uninterrupted
 
 
@@ -99,12 +133,11 @@ def test_a_second_trainer_is_turned_away_and_changes_nothing(
     first = start_until(command(run, folder, smoke), folder, 1)
     os.kill(first.pid, signal.SIGSTOP)
     before = sorted(p.name for p in (folder / "checkpoints").iterdir())
-    second = subprocess.run(command(run, folder, smoke), capture_output=True, text=True)
+    second = train(command(run, folder, smoke))
     assert second.returncode == 2
     assert f"process {first.pid} is training here" in second.stderr
     assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == before
-    os.kill(first.pid, signal.SIGKILL)
-    first.communicate()
+    killed(first)
 
 
 def test_a_damaged_checkpoint_is_passed_over(
@@ -112,23 +145,21 @@ def test_a_damaged_checkpoint_is_passed_over(
 ) -> None:
     folder = tmp_path / "run"
     process = start_until(command(run, folder, smoke), folder, 20)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    killed(process)
     newest = sorted((folder / "checkpoints").glob("step-*"))[-1] / "state.safetensors"
     damaged = bytearray(newest.read_bytes())
     damaged[-1] ^= 1
     newest.write_bytes(damaged)
-    again = subprocess.run(command(run, folder, smoke), check=True, capture_output=True, text=True)
-    assert "is damaged" in again.stderr and "trying the one before" in again.stderr
+    again = trained(command(run, folder, smoke))
+    assert "is damaged" in again and "trying the one before" in again
     assert {name: (folder / name).read_bytes() for name in FILES} == uninterrupted
 
     other = tmp_path / "other"
     process = start_until(command(run, other, smoke), other, 20)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    killed(process)
     for checkpoint in (other / "checkpoints").glob("step-*"):
         (checkpoint / "state.json").write_text("{")
-    refused = subprocess.run(command(run, other, smoke), capture_output=True, text=True)
+    refused = train(command(run, other, smoke))
     assert refused.returncode == 2 and "every checkpoint is damaged" in refused.stderr
     assert list((other / "checkpoints").glob("step-*")), "nothing may be deleted"
 
@@ -136,10 +167,9 @@ def test_a_damaged_checkpoint_is_passed_over(
 def test_checkpoints_of_another_recipe_are_moved_aside(run: Run, smoke: SmokeData, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     process = start_until(command(run, folder, smoke, seed=2), folder, 5)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
-    again = subprocess.run(command(run, folder, smoke), check=True, capture_output=True, text=True)
-    assert "checkpoints of another recipe moved" in again.stderr and "changed: seed" in again.stderr
+    killed(process)
+    again = trained(command(run, folder, smoke))
+    assert "checkpoints of another recipe moved" in again and "changed: seed" in again
     assert list(folder.glob("checkpoints.of-another-recipe.*"))
 
 
@@ -149,13 +179,13 @@ def test_a_failure_leaves_its_reason_in_one_line(run: Run, smoke: SmokeData, tmp
     (broken / "train_indices.npy").unlink()
     arguments = command(run, folder, smoke)
     arguments[arguments.index("--sample") + 1] = str(broken)
-    failed = subprocess.run(arguments, capture_output=True, text=True)
+    failed = train(arguments)
     assert failed.returncode == 2
     assert (
         next(line for line in failed.stderr.splitlines() if "error:" in line).count("train_indices.npy") >= 1
     )
     assert "train_indices.npy" in json.loads((folder / "failed.json").read_text())["reason"]
-    subprocess.run(command(run, folder, smoke), check=True, capture_output=True)
+    trained(command(run, folder, smoke))
     assert not (folder / "failed.json").exists()
 
 

@@ -54,6 +54,7 @@ class Workflow:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={**os.environ, "XMCBENCH_CHECKPOINT_SECONDS": "0.2"},
+            timeout=600,
         )
         assert done.returncode == expect, done.stdout[-4000:]
         return done.stdout
