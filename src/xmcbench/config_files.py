@@ -2,12 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from xmcbench.data.dataset import SampleSpec
 from xmcbench.errors import ConfigError
+from xmcbench.search import Range
 
 NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
 
@@ -28,6 +29,8 @@ class MethodFile(Section):
     order: int | None = None
     citation: str | None = None
     runner: str | None = None
+    #: Keys of its own that a grid of trials searches beside the common ones; null: not what a base searches.
+    search: dict[str, Range | None] = {}
     recipe: dict[str, Any] = {}
 
 
@@ -49,13 +52,20 @@ class Axis(Section):
 
 
 class Cell(Section):
-    """A block of a grid: every data set × method × seed × point of the axes."""
+    """A block of a grid: every data set × method × seed × point of the axes, or × trial of a random search.
+
+    methods: names, or `all`: every file of config/methods that is no base, but for those of `but`.
+    """
 
     budget: str
     datasets: list[str]
-    methods: list[str]
+    methods: list[str] | Literal["all"]
+    but: list[str] = []
     seeds: list[int] = [1]
     axes: dict[str, Axis] = {}
+    #: Trials of every method (the first is the method as it stands), and what they search.
+    trials: Annotated[int, Field(ge=0)] = 0
+    search: dict[str, Range] = {}
 
 
 class GridFile(Section):

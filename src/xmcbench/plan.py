@@ -12,6 +12,7 @@ from xmcbench.config_files import BudgetFile, Cell, GridFile, MethodFile, config
 from xmcbench.data.dataset import DatasetSpec, SampleSpec, load_dataset_spec
 from xmcbench.errors import ConfigError, DeviceError, allowed
 from xmcbench.recipe import Recipe, ReferenceRecipe, TrainRecipe, canonical, merge, recipe_of
+from xmcbench.search import Range, draw_trial
 from xmcbench.yaml_config import first_mistake, load_model
 
 
@@ -26,6 +27,7 @@ class Method:
     order: int
     citation: str
     runner: str
+    search: dict[str, Range]
     recipe: dict[str, Any]
 
     @property
@@ -45,6 +47,8 @@ class Run:
     budget: str
     sample_budget: str
     recipe: Recipe
+    #: Recipe keys that a random search draws for this run.
+    searched: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:
@@ -75,9 +79,28 @@ class Run:
         """The label groups of the auxiliary objective, if the run has one."""
         if not isinstance(self.recipe, TrainRecipe) or self.recipe.auxiliary is None:
             return None
-        auxiliary = self.recipe.auxiliary
+        return self._groups(self.recipe.auxiliary.grouping, self.recipe.auxiliary.groups)
+
+    @property
+    def order_file(self) -> str | None:
+        """The label groups that the output layer lays side by side, if its order needs any."""
+        if not isinstance(self.recipe, TrainRecipe):
+            return None
+        output = self.recipe.output
+        if output.label_order in (None, "frequency"):
+            return None
+        return self._groups(output.label_order, output.order_groups)
+
+    def _groups(self, grouping: str, groups: int) -> str:
         folder = f"resources/groups/{self.sample_budget}/{self.dataset}"
-        return f"{folder}/{auxiliary.grouping}-{auxiliary.groups}-seed{self.seed}.npy"
+        return f"{folder}/{grouping}-{groups}-seed{self.seed}.npy"
+
+    def value_of(self, key: str) -> Any:
+        """Return a recipe value by its dotted key; None where a section on its way is null."""
+        value: Any = self.recipe.model_dump()
+        for part in key.split("."):
+            value = None if value is None else value[part]
+        return value
 
     @property
     def canonical_recipe(self) -> str:
@@ -125,18 +148,27 @@ class Project:
             self._require(cell.budget, self.budgets, "budget", file)
             for dataset in cell.datasets:
                 self._require(dataset, self.datasets, "datasets", file)
-                for method in cell.methods:
-                    self._require(method, self.methods, "methods", file)
             points = [
                 dict(zip(cell.axes, values, strict=True))
                 for values in itertools.product(*(axis.values for axis in cell.axes.values()))
             ]
-            for dataset, method, point, seed in itertools.product(
-                cell.datasets, cell.methods, points, cell.seeds
-            ):
+            points += [{"trial": trial} for trial in range(cell.trials)]
+            if cell.trials:
+                del points[0]  # the empty point: trial 0 is the method as it stands
+            methods = self._methods_of(cell, file)
+            for dataset, method, point, seed in itertools.product(cell.datasets, methods, points, cell.seeds):
                 run = self._run(cell, dataset, method, point, seed, file)
                 found[run.folder] = run
         return list(found.values())
+
+    def _methods_of(self, cell: Cell, file: Path) -> list[str]:
+        for name in [*([] if cell.methods == "all" else cell.methods), *cell.but]:
+            self._require(name, self.methods, "methods", file)
+        if cell.methods != "all":
+            return [name for name in cell.methods if name not in cell.but]
+        return sorted(
+            (name for name in self.methods if name not in cell.but), key=lambda n: (self.methods[n].order, n)
+        )
 
     def require_datasets(self, names: Iterable[str], key: str) -> None:
         """Raise ConfigError unless config.yaml's `key` names data sets that are there."""
@@ -163,7 +195,14 @@ class Project:
         file: Path,
     ) -> Run:
         spec, base, budget = self.datasets[dataset], self.methods[method], self.budgets[cell.budget]
-        swept = merge(*(_nested(cell.axes[axis].key, value) for axis, value in point.items()))
+        searched: tuple[str, ...] = ()
+        if "trial" in point and cell.trials:
+            space = {**cell.search, **base.search}
+            searched = tuple(searched.key for searched in space.values())
+            drawn = draw_trial(space, method, int(point["trial"]))
+            swept = merge(*(nested(key, value) for key, value in drawn.items()))
+        else:
+            swept = merge(*(nested(cell.axes[axis].key, value) for axis, value in point.items()))
         name = point_name(method, point)
         identity = {
             "dataset": dataset,
@@ -182,7 +221,7 @@ class Project:
                 for layer in layers
             ]
         recipe = self._validated(merge(*layers), base, spec, budget, file, point)
-        return Run(dataset, name, method, seed, cell.budget, self._sample_budget(budget), recipe)
+        return Run(dataset, name, method, seed, cell.budget, self._sample_budget(budget), recipe, searched)
 
     def _validated(
         self,
@@ -259,6 +298,11 @@ class Project:
             order=first("order", 1000),
             citation=first("citation", ""),
             runner=first("runner", "train"),
+            search={
+                k: v
+                for k, v in {k: v for m in reversed(chain) for k, v in m.search.items()}.items()
+                if v is not None
+            },
             recipe=merge(*(m.recipe for m in reversed(chain))),
         )
 
@@ -291,7 +335,8 @@ def check_devices(runs: list[Run]) -> None:
             return
 
 
-def _nested(key: str, value: Any) -> dict[str, Any]:
+def nested(key: str, value: Any) -> dict[str, Any]:
+    """Return a dotted key and its value as nested mappings."""
     for part in reversed(key.split(".")):
         value = {part: value}
     nested: dict[str, Any] = value

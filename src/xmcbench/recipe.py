@@ -71,6 +71,17 @@ class Intermediate(Section):
     weight_decay: NonNegative = 0.01
 
 
+class Svd(Section):
+    """SVD training (low_rank_svd): weights of its two regularisers, and the one cut of the rank."""
+
+    orthogonality: NonNegative = 1.0
+    sparsity: NonNegative = 1e-3
+    #: Share of Σσ² that the singular values which stay must hold.
+    energy: Annotated[float, Field(gt=0, le=1)] = 0.9
+    #: Share of all steps after which the rank is cut.
+    cut_share: Share = 0.5
+
+
 class Output(Section):
     """The output layer; `kind` is the name of a module of `xmcbench.output`."""
 
@@ -79,16 +90,25 @@ class Output(Section):
     fan_in: PositiveInt | None = None
     #: Neighbouring labels that share one row of inputs (group-shared layers), G.
     group: PositiveInt | None = None
-    #: Width of the narrow factor (low-rank layers).
+    #: Share of the labels, the most frequent, that a dense head takes (head_tail).
+    head_share: Share = 0.0
+    #: The tail reads the first half of the features and the head the second (head_tail).
+    private_features: bool = False
+    #: Order in which the layer holds its labels; null: that of their ids.
+    label_order: Literal["semantic", "frequency", "random"] | None = None
+    #: Groups that a semantic or random order lays one after another.
+    order_groups: PositiveInt = 512
+    #: Width of the narrow factor (low-rank layers; at the start of SVD training), rank of a block tensor train.
     rank: PositiveInt | None = None
+    svd: Svd | None = None
     #: Initial weights are uniform in ± this value.
     initial_range: NonNegative = 0.02
     initial_bias: float = 0.0
     #: `stream`: a block of labels at a time, weights updated in place, where the layer can; `materialise`: all scores
     #: are formed and trained by autograd, the way of the paper's own memory figures.
     scores: Literal["stream", "materialise"] = "stream"
-    #: bfloat16 is written back with stochastic rounding, a streaming layer's alone.
-    weight_dtype: Literal["float32", "bfloat16"] = "float32"
+    #: Narrow floats are written back with stochastic rounding, a streaming layer's alone; E4M3 a chunked dense layer's.
+    weight_dtype: Literal["float32", "bfloat16", "float8_e4m3fn"] = "float32"
     #: What computes a streaming layer: a name of `kernels.dispatch.BACKENDS`.
     backend: Literal["auto", "cpu", "triton", "torch"] = "auto"
     #: Labels a chunked layer scores at a time.
@@ -99,7 +119,7 @@ class Output(Section):
     @field_validator("kind")
     @classmethod
     def _known(cls, value: str) -> str:
-        return _one_of(value, modules_of("output"), but={"layer"})
+        return _one_of(value, modules_of("output"), but={"layer", "ordered"})
 
 
 class Topology(Section):
@@ -111,15 +131,30 @@ class Topology(Section):
     #: Share of a label's (or of all) connections that a rewire replaces.
     fraction: Share = 0.25
     fraction_decay: Literal["constant", "cosine"] = "constant"
+    #: `fraction` of the connections, or all whose |w| is below a threshold that falls with a half cosine (paper §2.1).
+    amount: Literal["fraction", "threshold"] = "fraction"
+    threshold: NonNegative = 0.01
+    threshold_end: NonNegative = 1e-4
     #: Rank weights within each label, or over the whole layer.
     scope: Literal["label", "global"] = "label"
-    drop: str = "magnitude"
+    drop: str = "magnitude_drop"
     grow: str = "random_growth"
+    #: SRigL's γ: a label with fewer than γ·K salient connections gives all of its own to the others. Null: never, as an
+    #: output layer must keep its labels.
+    ablation: Share | None = None
+    #: Chase: the share of input features that no label reads any more at the end, and the share that must be kept.
+    removed_channels: Share = 0.0
+    kept_channels: Share = 0.2
 
-    @field_validator("drop", "grow")
+    @field_validator("drop")
     @classmethod
-    def _known(cls, value: str) -> str:
-        return _one_of(value, modules_of("topology"), but={"topology", "schedule", "distinct"})
+    def _known_drop(cls, value: str) -> str:
+        return _one_of(value, [m for m in modules_of("topology") if m.endswith("_drop")], but=set())
+
+    @field_validator("grow")
+    @classmethod
+    def _known_growth(cls, value: str) -> str:
+        return _one_of(value, [m for m in modules_of("topology") if m.endswith("_growth")], but=set())
 
 
 class Auxiliary(Section):
@@ -169,6 +204,8 @@ class Evaluation(Section):
     """What is asked of the predictions."""
 
     k: PositiveInt = 10
+    #: Which documents are predicted and scored; choices are made on `validation` alone.
+    split: Literal["test", "validation"] = "test"
     propensity: Propensity = Propensity()
     #: Rulers beside `all` by which the test predictions are scored: names of `evaluation.rulers.RULERS`.
     rulers: tuple[Literal["new_links"], ...] = ()
@@ -180,6 +217,14 @@ class Evaluation(Section):
         if not isinstance(value, (list, tuple)) or len(set(map(str, value))) < len(value):
             raise ValueError(f"{value!r} is not a list of distinct names; allowed: new_links")
         return tuple(_one_of(str(name), ["new_links"], but=set()) for name in value)
+
+    @model_validator(mode="after")
+    def _of_test(self) -> "Evaluation":
+        if self.rulers and self.split != "test":
+            raise ValueError(
+                f"evaluation.rulers {', '.join(self.rulers)} score the test split; allowed: none"
+            )
+        return self
 
 
 class Data(Section):
@@ -238,6 +283,12 @@ class ReferenceRecipe(Identity):
     threads: PositiveInt = 2
     hold_out_validation: bool = True
 
+    @model_validator(mode="after")
+    def _predicts_test(self) -> "ReferenceRecipe":
+        if self.evaluation.split != "test":
+            raise ValueError(f"evaluation.split: {self.evaluation.split}; a reference predicts test alone")
+        return self
+
 
 Recipe = TrainRecipe | ReferenceRecipe
 
@@ -270,6 +321,16 @@ def canonical(recipe: Recipe) -> str:
 def recipe_hash(recipe: Recipe) -> str:
     """Return the SHA-256 of the canonical text."""
     return hashlib.sha256(canonical(recipe).encode()).hexdigest()
+
+
+def fingerprint(recipe: Recipe) -> str:
+    """Return 16 hexadecimal digits of what differs from the defaults.
+
+    A new key whose default changes nothing leaves it as it is; whoever changes a default raises ALGORITHM_VERSION.
+    """
+    values = {**recipe.model_dump(mode="json", exclude_defaults=True), "version": ALGORITHM_VERSION}
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _one_of(value: str, names: list[str], but: set[str]) -> str:

@@ -5,7 +5,8 @@ import math
 import torch
 
 from xmcbench.kernels import reference
-from xmcbench.kernels.update import Update, stochastic_bfloat16, update_of
+from xmcbench.kernels.rounding import stochastic_bfloat16
+from xmcbench.kernels.update import Update, update_of
 
 from .cases import make
 

@@ -74,6 +74,8 @@ def run_inputs(wildcards):
     }
     if run.groups_file is not None:
         files["groups"] = run.groups_file
+    if run.order_file is not None:
+        files["order"] = run.order_file
     return files
 
 

@@ -28,9 +28,12 @@ rule train:
         groups=lambda w: (
             f"--groups {run_of(w).groups_file}" if run_of(w).groups_file else ""
         ),
+        order=lambda w: (
+            f"--order {run_of(w).order_file}" if run_of(w).order_file else ""
+        ),
     shell:
         "xmcbench train --recipe {params.recipe:q} --run {params.run}"
-        " --sample $(dirname {input.sample}) --tokens $(dirname {input.tokens}) {params.groups} --log {log}"
+        " --sample $(dirname {input.sample}) --tokens $(dirname {input.tokens}) {params.groups} {params.order} --log {log}"
 
 
 rule reference:

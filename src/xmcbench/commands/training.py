@@ -15,7 +15,10 @@ def register(command: Register) -> None:
         "train", _train, "train and predict one run (or go on with it)", "run", "sample", "tokens"
     )
     train.add_argument("--recipe", required=True, help="the recipe as JSON")
-    train.add_argument("--groups", type=Path, default=None)
+    train.add_argument("--groups", type=Path, default=None, help="label groups of the auxiliary objective")
+    train.add_argument(
+        "--order", type=Path, default=None, help="label groups that the output layer lays side by side"
+    )
     train.add_argument(
         "--checkpoint-seconds",
         type=float,
@@ -54,6 +57,7 @@ def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:
             parsed.checkpoint_seconds,
             log,
             parsed.loader_workers,
+            parsed.order,
         )
     else:
         from xmcbench.training.reference import reference_run

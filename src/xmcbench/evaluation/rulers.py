@@ -43,9 +43,9 @@ def filter_of(store: PreparedStore, name: str) -> Pairs:
     return Pairs.of(store.filter_pairs(name), store.split(name).documents, store.labels, source)
 
 
-def rulers_of(store: PreparedStore, names: Sequence[str] = ()) -> list[Ruler]:
-    """Return the ruler `all` and the named ones, for the test split; raises DataError for a ruler that does not fit."""
-    barred = filter_of(store, "test")
+def rulers_of(store: PreparedStore, names: Sequence[str] = (), split: str = "test") -> list[Ruler]:
+    """Return the ruler `all` and the named ones (of the test split alone); raises DataError for one that does not fit."""
+    barred = filter_of(store, split)
     rulers = [Ruler(ALL, barred, Pairs.of(None, 0, store.labels))]
     for name in names:
         if name not in RULERS:
@@ -55,6 +55,6 @@ def rulers_of(store: PreparedStore, names: Sequence[str] = ()) -> list[Ruler]:
     return rulers
 
 
-def predictions_to_store(store: PreparedStore, k: int, names: Sequence[str] = ()) -> int:
-    """Return how many predictions of each test document leave k after any ruler: k + the most that one removes."""
-    return k + max(ruler.from_predictions.most_of_one_document for ruler in rulers_of(store, names))
+def predictions_to_store(store: PreparedStore, k: int, names: Sequence[str] = (), split: str = "test") -> int:
+    """Return how many predictions of each document of a split leave k after any ruler: k + the most that one removes."""
+    return k + max(ruler.from_predictions.most_of_one_document for ruler in rulers_of(store, names, split))

@@ -70,7 +70,7 @@ def score_topk(
 
 
 def score_run(run_folder: Path, sample_folder: Path) -> None:
-    """Read topk.npz and recipe.json of a run, score the test split by every ruler of the recipe, write metrics.json.
+    """Read topk.npz and recipe.json of a run, score the split that it predicted by every ruler of the recipe, write metrics.json.
 
     Propensities and bands count all training documents of the sample (validation included): they describe the data,
     not a run. Raises DataError for predictions that do not fit the sample, or too few for what its filter removes.
@@ -78,10 +78,11 @@ def score_run(run_folder: Path, sample_folder: Path) -> None:
     recipe = read_json(run_folder / "recipe.json")
     asked = recipe["evaluation"]
     store = PreparedStore.open(sample_folder)
-    test = store.split("test")
+    name = asked.get("split", "test")
+    scored = store.split(name)
     file = run_folder / "topk.npz"
-    label_Nk = read_topk(file, test.documents, store.labels)
-    rulers = rulers_of(store, asked.get("rulers", ()))
+    label_Nk = read_topk(file, scored.documents, store.labels)
+    rulers = rulers_of(store, asked.get("rulers", ()), name)
     _require_enough(file, label_Nk, asked["k"], rulers, store.labels)
     documents = store.split("train").documents + store.split("validation").documents
     counts_L = store.label_counts("train", "validation")
@@ -89,15 +90,15 @@ def score_run(run_folder: Path, sample_folder: Path) -> None:
     ks = tuple(k for k in KS if k <= min(asked["k"], label_Nk.shape[1]))
     records = []
     for ruler in rulers:
-        records += score_topk(label_Nk, test.indptr, test.indices, weight_L, counts_L, ks, ruler)
+        records += score_topk(label_Nk, scored.indptr, scored.indices, weight_L, counts_L, ks, ruler)
     write_json(
         run_folder / "metrics.json",
         {
             "format": 2,
             **{key: recipe[key] for key in ("dataset", "method", "seed", "budget")},
-            "split": "test",
-            "documents": test.documents,
-            "scored_documents": int((np.diff(test.indptr) > 0).sum()),
+            "split": name,
+            "documents": scored.documents,
+            "scored_documents": int((np.diff(scored.indptr) > 0).sum()),
             "records": records,
         },
     )

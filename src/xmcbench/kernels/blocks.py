@@ -24,6 +24,10 @@ class Loss(Protocol):
         """Return the loss (summed over labels, divided by B) and its gradient by z_BL."""
         ...
 
+    def in_place(self, z_BL: Tensor, positives: Positives) -> tuple[Tensor, Tensor]:
+        """Return the same, the gradient written where the scores were."""
+        ...
+
 
 def rows_of_labels(index_HK: Tensor, group: int, labels: int) -> Tensor:
     """Return index_LK: the row of its group for every label."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from xmcbench.kernels.rounding import NARROW
+
 RULES = ("sgd", "momentum", "adamw")
 
 
@@ -54,12 +56,12 @@ class Update:
         rows: slice = slice(None),
         generator: torch.Generator | None = None,
     ) -> None:
-        """Update `parameter[rows]` with its gradient; bfloat16 is written back with stochastic rounding.
+        """Update `parameter[rows]` with its gradient; narrow floats are written back with stochastic rounding.
 
         generator: source of the rounding (default: torch's own).
         """
         block = parameter[rows]
-        wide = block.float() if block.dtype == torch.bfloat16 else block
+        wide = block.float() if block.dtype in NARROW else block
         gradient = gradient.to(wide.dtype)
         if self.decay:
             wide.mul_(1 - self.rate * self.decay)
@@ -79,7 +81,7 @@ class Update:
             root = second.sqrt().div_(math.sqrt(correction2)).add_(self.epsilon)
             wide.addcdiv_(first, root, value=-self.rate / correction1)
         if wide is not block:
-            block.copy_(stochastic_bfloat16(wide, generator))
+            block.copy_(NARROW[block.dtype](wide, generator))
 
 
 def update_of(optimizer: torch.optim.Optimizer, parameter: Tensor) -> Update:
@@ -92,7 +94,7 @@ def update_of(optimizer: torch.optim.Optimizer, parameter: Tensor) -> Update:
 
     def moment(name: str) -> Tensor:
         if name not in state or state[name] is None:
-            wide = torch.float32 if parameter.dtype == torch.bfloat16 else parameter.dtype
+            wide = torch.float32 if parameter.dtype in NARROW else parameter.dtype
             state[name] = torch.zeros_like(parameter, dtype=wide, memory_format=torch.contiguous_format)
         found: Tensor = state[name]
         return found
@@ -120,9 +122,3 @@ def update_of(optimizer: torch.optim.Optimizer, parameter: Tensor) -> Update:
             return Update("momentum", group["lr"], decay, group["momentum"], first=moment("momentum_buffer"))
         return Update("sgd", group["lr"], decay)
     raise TypeError(f"{type(optimizer).__name__} has no fused step; allowed: AdamW, SGD")
-
-
-def stochastic_bfloat16(wide: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Round float32 to bfloat16, up with the probability that makes the mean right."""
-    noise = torch.randint(0, 1 << 16, wide.shape, dtype=torch.int32, device=wide.device, generator=generator)
-    return ((wide.contiguous().view(torch.int32) + noise) & -65536).view(torch.float32).to(torch.bfloat16)

@@ -3,7 +3,7 @@
 The strongest dense rival there is: with plain SGD a chunk takes three matrix products, of which the last one adds the
 gradient straight into the weights. Memory beside weights and moments: B×chunk scores, and with momentum-free SGD no
 gradient at all. On a GPU gradient product and update are one kernel for every rule, so that there the gradient never
-exists. bfloat16 weights are written back with stochastic rounding.
+exists. bfloat16 and E4M3 weights are written back with stochastic rounding; arithmetic is float32 in both.
 """
 
 import torch
@@ -60,7 +60,7 @@ class DenseChunked(Dense):
             weight_lD = self.weight_LD[rows].to(x_BD.dtype)
             z_Bl = torch.addmm(self.bias_L[rows], x_BD, weight_lD.t())
             its = blocks.block_positives(positives, rows.start, rows.stop)
-            term, gradient_Bl = loss.value_and_gradient(z_Bl, its)
+            term, gradient_Bl = loss.in_place(z_Bl, its)
             if not torch.isfinite(gradient_Bl.sum()):
                 raise NonFiniteError(
                     f"output layer: a gradient of labels {rows.start} … {rows.stop - 1} is not finite; "
@@ -77,6 +77,8 @@ class DenseChunked(Dense):
     def _fuses(self, dtype: torch.dtype) -> bool:
         # `cpu` means nothing to a dense layer, so it is not asked whether it can run.
         if self.backend not in ("auto", "triton") or dtype != torch.float32:
+            return False
+        if self.weight_LD.dtype == torch.float8_e4m3fn:  # simulated: no kernel of ours reads it
             return False
         return choose(self.backend, self.weight_LD.device, self.weight_LD.dtype) == "triton"
 
@@ -101,7 +103,7 @@ class DenseChunked(Dense):
             weight_lD = self.weight_LD[rows].to(x_BD.dtype)
             z_Bl = torch.addmm(self.bias_L[rows], x_BD, weight_lD.t())
             its = Positives(positives.documents, row_P[begin:end], label_P[begin:end] - first)
-            term, gradient_Bl = loss.value_and_gradient(z_Bl, its)
+            term, gradient_Bl = loss.in_place(z_Bl, its)
             sound = torch.isfinite(gradient_Bl.sum())
             nonzero = torch.count_nonzero(gradient_Bl)
             found.append(torch.stack([term.double(), nonzero.double(), sound.double()]))

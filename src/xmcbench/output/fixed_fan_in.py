@@ -14,7 +14,7 @@ from xmcbench.kernels import blocks, choose, operators
 from xmcbench.kernels.blocks import Loss
 from xmcbench.kernels.triton.shapes import MOST_PLACES, scratch_bytes
 from xmcbench.kernels.update import Update, update_of
-from xmcbench.output.layer import OutputLayer, StepResult, required, uniform
+from xmcbench.output.layer import GrowthBatch, OutputLayer, StepResult, required, uniform
 from xmcbench.positives import Positives
 from xmcbench.recipe import Output
 from xmcbench.recipe import Topology as TopologyRecipe
@@ -55,6 +55,10 @@ class FixedFanIn(OutputLayer):
         self.fan_in = required(recipe.fan_in, "output.fan_in", recipe.kind)
         if self.fan_in > features:
             raise ConfigError(f"output.fan_in: {self.fan_in} of {features} features; allowed: 1 … {features}")
+        if recipe.weight_dtype == "float8_e4m3fn":
+            raise ConfigError(
+                f"output.weight_dtype: {recipe.weight_dtype} has no fan-in kernel; allowed: float32, bfloat16"
+            )
         if recipe.weight_dtype == "bfloat16" and recipe.scores == "materialise":
             raise ConfigError(
                 "output.weight_dtype: bfloat16 needs the streaming step; allowed: scores: stream"
@@ -163,6 +167,13 @@ class FixedFanIn(OutputLayer):
             updates[1].apply(self.bias_L, of_bias, rows)
         return StepResult(value, grad_x_DB.t(), zeros / (len(x_BD) * self.labels))
 
+    def scores_of(self, x_BD: Tensor, first: int, last: int) -> Tensor:
+        rows = slice(first, last)
+        weight_lK = self.weight_LK[rows].to(x_BD.dtype)
+        return blocks.bag_scores(
+            x_BD.t().contiguous(), weight_lK, self._inputs_of(rows), self.bias_L[rows]
+        ).t()
+
     def _runs(self) -> str:
         return choose(self.backend, self.weight_LK.device, self.weight_LK.dtype)
 
@@ -189,13 +200,8 @@ class FixedFanIn(OutputLayer):
             )
             return score_Bk, label_Bk
 
-        def scores_of(first: int, last: int) -> Tensor:
-            rows = slice(first, last)
-            return blocks.bag_scores(
-                x_DB.contiguous(), self.weight_LK[rows], self._inputs_of(rows), self.bias_L[rows]
-            ).t()
-
-        return blocks.top_k(scores_of, self.labels, k, -(-BLOCK // self.group) * self.group)
+        size = -(-BLOCK // self.group) * self.group
+        return blocks.top_k(lambda first, last: self.scores_of(x_BD, first, last), self.labels, k, size)
 
     @torch.no_grad()
     def rewire(
@@ -203,14 +209,23 @@ class FixedFanIn(OutputLayer):
         topology: Topology | None = None,
         step: int = 0,
         optimizer: torch.optim.Optimizer | None = None,
+        batch: GrowthBatch | None = None,
     ) -> RewireReport:
         """Prune and regrow within each label; new weights and their moments are zero, rows stay sorted.
 
         topology: what to drop and grow (default: SET with the recipe's defaults). step: of the run; equal steps draw alike.
+        batch: what gradient growth takes its gradients of, a block of labels at a time.
         """
         if topology is None:
             topology = Topology(TopologyRecipe(), total_steps=step + 1, seed=0)
-        plan = topology.plan_rows(self._row_weights(), self.index.to(torch.int64), self.features, step)
+
+        def gradient(first: int, last: int) -> Tensor:
+            assert batch is not None
+            return self._row_gradient(batch, first, last)
+
+        index_HK = self.index.to(torch.int64)
+        given = None if batch is None else gradient
+        plan = topology.plan_rows(self._row_weights(), index_HK, self.features, step, given)
         moments = [] if optimizer is None else optimizer.state.get(self.weight_LK, {}).values()
         operators.rewire(
             self.weight_LK,
@@ -227,6 +242,10 @@ class FixedFanIn(OutputLayer):
     def _row_weights(self) -> Tensor:
         """Return the weights that stand for each row of inputs, H×K."""
         return self.weight_LK
+
+    def _row_gradient(self, batch: GrowthBatch, first: int, last: int) -> Tensor:
+        """Return |∂loss/∂w| by every feature for rows of inputs first … last−1, over a row's labels (h×D)."""
+        return self.connection_gradient(batch, first, last)
 
     def check_invariants(self) -> None:
         index_HK = self.index.to(torch.int64)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from xmcbench.output.fixed_fan_in import FixedFanIn
-from xmcbench.output.layer import required
+from xmcbench.output.layer import GrowthBatch, required
 from xmcbench.recipe import Output
 
 
@@ -27,6 +27,14 @@ class GroupFanIn(FixedFanIn):
         total_HK = torch.zeros(self.index.shape, dtype=torch.float32, device=self.weight_LK.device)
         total_HK.index_add_(0, group_L, self.weight_LK.detach().float().abs())
         return total_HK / torch.bincount(group_L)[:, None]
+
+    def _row_gradient(self, batch: GrowthBatch, first: int, last: int) -> Tensor:
+        """Return the mean |∂loss/∂w| over the labels of each group, as the score that they are pruned by."""
+        labels = slice(first * self.group, min(last * self.group, self.labels))
+        gradient_lD = self.connection_gradient(batch, labels.start, labels.stop).abs()
+        group_l = torch.arange(len(gradient_lD), device=gradient_lD.device) // self.group
+        total_hD = gradient_lD.new_zeros(last - first, self.features).index_add_(0, group_l, gradient_lD)
+        return total_hD / torch.bincount(group_l)[:, None]
 
 
 LAYER = GroupFanIn

@@ -32,6 +32,18 @@ class StepResult:
     skipped_share: float = 0.0
 
 
+@dataclass(frozen=True)
+class GrowthBatch:
+    """What gradient growth may look at: the training batch of the step before a rewire.
+
+    x_BD: features as the output layer read them (dropout and intermediate layer applied).
+    """
+
+    x_BD: Tensor
+    positives: Positives
+    loss: Loss
+
+
 class OutputLayer(nn.Module):
     """Maps features x_BD to scores z_BL; DESIGN's spine.
 
@@ -88,6 +100,9 @@ class OutputLayer(nn.Module):
         zero_share = 1.0 - int(torch.count_nonzero(gradient_BL)) / gradient_BL.numel()
         optimizer.zero_grad(set_to_none=True)
         z_BL.backward(gradient_BL.mul_(scale))
+        extra = self.regularisation()
+        if extra is not None:
+            torch.autograd.backward([extra])
         for name, parameter in self.named_parameters():
             # One sum per tensor finds every NaN or infinity; an overflow of the sum itself is one as well.
             if parameter.grad is not None and not torch.isfinite(parameter.grad.sum()):
@@ -106,10 +121,41 @@ class OutputLayer(nn.Module):
         return blocks.top_k(lambda first, last: self(x_BD)[:, first:last], self.labels, k, self.labels)
 
     def rewire(
-        self, topology: Topology, step: int, optimizer: torch.optim.Optimizer | None = None
+        self,
+        topology: Topology,
+        step: int,
+        optimizer: torch.optim.Optimizer | None = None,
+        batch: GrowthBatch | None = None,
     ) -> RewireReport:
-        """Prune and regrow connections; a layer without a sparse topology has none."""
+        """Prune and regrow connections; a layer without a sparse topology has none.
+
+        batch: needed by rules that grow where the gradient is large.
+        """
         return RewireReport(0, 0)
+
+    def regularisation(self) -> Tensor | None:
+        """Return a term that `train_step` adds to the loss (its value is not reported), or None."""
+        return None
+
+    def learning_rate_factors(self) -> dict[str, float]:
+        """Return factors on the recipe's learning rate by parameter name; 1 for those that are not named."""
+        return {}
+
+    def after_step(self, step: int, total: int, optimizer: torch.optim.Optimizer) -> None:
+        """Do what a layer does once at a certain step (the first is 1) of all; most do nothing."""
+
+    def scores_of(self, x_BD: Tensor, first: int, last: int) -> Tensor:
+        """Return the scores of labels first … last−1 (B×l); layers that can, form no others."""
+        z_BL: Tensor = self(x_BD)
+        return z_BL[:, first:last]
+
+    @torch.no_grad()
+    def connection_gradient(self, batch: GrowthBatch, first: int, last: int) -> Tensor:
+        """Return ∂loss/∂w of labels first … last−1 by every feature, connected or not (l×D)."""
+        z_Bl = self.scores_of(batch.x_BD, first, last).contiguous()
+        its = blocks.block_positives(batch.positives, first, last)
+        _, gradient_Bl = batch.loss.value_and_gradient(z_Bl, its)
+        return gradient_Bl.t() @ batch.x_BD
 
     def check_invariants(self) -> None:
         """Raise AssertionError if the sparse topology is broken; called by tests after every rewire."""

@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from xmcbench.output.layer import OutputLayer, required, uniform
+from xmcbench.output.layer import GrowthBatch, OutputLayer, required, uniform
 from xmcbench.recipe import Output
-from xmcbench.topology import RewireReport, Topology
+from xmcbench.topology import Gradient, RewireReport, Topology, rewire_mask
 
 
 class Masked(OutputLayer):
@@ -36,12 +36,24 @@ class Masked(OutputLayer):
     def forward(self, x_BD: Tensor) -> Tensor:
         return nn.functional.linear(x_BD, self.weight_LD * self.mask_LD, self.bias_L)
 
+    def scores_of(self, x_BD: Tensor, first: int, last: int) -> Tensor:
+        rows = slice(first, last)
+        return nn.functional.linear(x_BD, self.weight_LD[rows] * self.mask_LD[rows], self.bias_L[rows])
+
+    def gradient(self, batch: GrowthBatch | None) -> Gradient | None:
+        """Return what gradient growth ranks a block of labels by."""
+        return None if batch is None else lambda first, last: self.connection_gradient(batch, first, last)
+
     @torch.no_grad()
     def rewire(
-        self, topology: Topology, step: int, optimizer: torch.optim.Optimizer | None = None
+        self,
+        topology: Topology,
+        step: int,
+        optimizer: torch.optim.Optimizer | None = None,
+        batch: GrowthBatch | None = None,
     ) -> RewireReport:
-        """Prune the smallest weights of the layer and regrow as many connections anywhere in it."""
-        report = topology.rewire_mask(self.weight_LD, self.mask_LD, step)
+        """Prune connections of the layer and regrow as many anywhere in it."""
+        report = rewire_mask(topology, self.weight_LD, self.mask_LD, step, self.gradient(batch))
         self._clear_absent(optimizer, report)
         return report
 

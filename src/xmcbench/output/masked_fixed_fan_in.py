@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from xmcbench.output.layer import GrowthBatch
 from xmcbench.output.masked import Masked
 from xmcbench.topology import RewireReport, Topology
 from xmcbench.topology.distinct import distinct_inputs
@@ -24,11 +25,16 @@ class MaskedFixedFanIn(Masked):
 
     @torch.no_grad()
     def rewire(
-        self, topology: Topology, step: int, optimizer: torch.optim.Optimizer | None = None
+        self,
+        topology: Topology,
+        step: int,
+        optimizer: torch.optim.Optimizer | None = None,
+        batch: GrowthBatch | None = None,
     ) -> RewireReport:
         """Prune and regrow within each label, through the same index arithmetic as the true layer."""
         index_LK = self.index_LK()
-        plan = topology.plan_rows(self.weight_LD.gather(1, index_LK), index_LK, self.features, step)
+        weight_LK = self.weight_LD.gather(1, index_LK)
+        plan = topology.plan_rows(weight_LK, index_LK, self.features, step, self.gradient(batch))
         self.mask_LD.zero_().scatter_(1, plan.index_LK, True)
         grown_LD = torch.zeros_like(self.mask_LD).scatter_(1, plan.index_LK, plan.new_LK)
         report = RewireReport(plan.pruned, plan.pruned, grown_LD)

@@ -117,7 +117,7 @@ def _collect_run(run: Run, root: Path, found: Collection, partial: bool) -> None
     metrics = read_json(folder / "metrics.json")
     constant = {**identity, "status": "ok", "hardware": hardware}
     found.run += [{**constant, "split": metrics["split"], **record} for record in metrics["records"]]
-    found.run += [{**constant, **record} for record in _resource_records(read_json(folder / "timing.json"))]
+    found.run += [{**constant, **record} for record in resource_records(read_json(folder / "timing.json"))]
     found.environment += [
         {"hardware": hardware, "key": key, "value": value}
         for key, value in environment.items()
@@ -141,7 +141,8 @@ def _unfinished(folder: Path, run: Run) -> str | None:
     return None
 
 
-def _resource_records(timing: dict[str, Any]) -> list[Row]:
+def resource_records(timing: dict[str, Any]) -> list[Row]:
+    """Return the records of a run's timing.json: parameters, memory by kind, seconds."""
     memory = timing["memory_bytes"]
     records: list[Row] = [
         {"metric": "parameters", "split": "train", "value": timing["parameters"]["classifier"], "unit": "1"},

@@ -3,7 +3,12 @@
 import torch
 from torch import Tensor
 
+from xmcbench.topology.candidates import Candidates
 
-def scores(rows: int, features: int, generator: torch.Generator) -> Tensor:
-    """Return a growth score in [0, 1) for every candidate connection of a block of rows; the highest are grown."""
-    return torch.rand(rows, features, generator=generator)
+#: Draws do not tie, but by chance.
+TIES = False
+
+
+def scores(candidates: Candidates) -> Tensor:
+    """Return a growth score in [0, 1) for every connection of a block of rows (R×D); the highest are grown."""
+    return torch.rand(candidates.rows, candidates.features, generator=candidates.generator)

@@ -123,6 +123,14 @@ def restore_optimizer(
                 position, key = full.removeprefix(prefix).split(".", 1)
                 state.setdefault(int(position), {})[key] = value
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    # torch casts moments to their parameter's dtype; those of a bfloat16 weight are float32 and must stay so.
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for place, entries in state.items():
+        for key, value in entries.items():
+            if isinstance(value, Tensor):
+                parameter = parameters[place]
+                optimizer.state[parameter][key] = optimizer.state[parameter][key].to(value.dtype)
+                optimizer.state[parameter][key].copy_(value)
 
 
 def history_text(history: list[dict[str, Any]]) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from xmcbench.data.batches import Batch, Batches
 from xmcbench.data.prefetch import ahead
 from xmcbench.errors import NonFiniteError
-from xmcbench.output.layer import optimizer_bytes
+from xmcbench.output.layer import GrowthBatch, optimizer_bytes
 from xmcbench.recipe import TrainRecipe
 from xmcbench.seeds import derive
 from xmcbench.topology import Topology
@@ -142,10 +142,12 @@ class Trainer:
                 }
             )
         if self.topology is not None and self.topology.schedule.due(self.step):
-            report = network.output.rewire(self.topology, self.step, self.optimizers["output"])
+            seen = GrowthBatch(read_BD.detach(), batch.positives, self.loss)
+            report = network.output.rewire(self.topology, self.step, self.optimizers["output"], seen)
             epoch = (self.step - 1) // self.batches.steps_per_epoch + 1
             counts = {"pruned": report.pruned, "regrown": report.regrown}
             self.history.append({"kind": "rewire", "step": self.step, "epoch": epoch, **counts})
+        network.output.after_step(self.step, self.total, self.optimizers["output"])
         self._drop_faded_auxiliary()
 
     def checkpoint(self) -> Checkpoint:

@@ -15,11 +15,15 @@ class SquaredHinge:
     name = "squared_hinge"
 
     def value_and_gradient(self, z_BL: Tensor, positives: Positives) -> tuple[Tensor, Tensor]:
-        """Return the loss and ∂ℓ/∂z_BL, as if all were negative, then corrected at the P positives."""
-        margin_BL = (z_BL + 1).clamp_(min=0)
+        """Return the loss and ∂ℓ/∂z_BL; the scores stay."""
+        return self.in_place(z_BL.clone(), positives)
+
+    def in_place(self, z_BL: Tensor, positives: Positives) -> tuple[Tensor, Tensor]:
+        """Return the loss, and ∂ℓ/∂z_BL where the scores were: as if all were negative, then corrected at P pairs."""
         pair = (positives.row_P, positives.label_P)
-        negative_P = margin_BL[pair]
         positive_P = (1 - z_BL[pair]).clamp_(min=0)
+        margin_BL = z_BL.add_(1).clamp_(min=0)
+        negative_P = margin_BL[pair]
         value = (
             torch.linalg.vector_norm(margin_BL).square() + (positive_P.square() - negative_P.square()).sum()
         )
@@ -34,10 +38,15 @@ class BinaryCrossEntropy:
     name = "bce"
 
     def value_and_gradient(self, z_BL: Tensor, positives: Positives) -> tuple[Tensor, Tensor]:
-        """Return the loss and ∂ℓ/∂z_BL."""
+        """Return the loss and ∂ℓ/∂z_BL; the scores stay."""
+        return self.in_place(z_BL.clone(), positives)
+
+    def in_place(self, z_BL: Tensor, positives: Positives) -> tuple[Tensor, Tensor]:
+        """Return the loss, and ∂ℓ/∂z_BL where the scores were; the loss of one document's labels exists at a time."""
         pair = (positives.row_P, positives.label_P)
-        value = torch.nn.functional.softplus(z_BL).sum() - z_BL[pair].sum()
-        gradient_BL = torch.sigmoid(z_BL).div_(positives.documents)
+        terms = [torch.nn.functional.softplus(z_L).sum() for z_L in z_BL]
+        value = torch.stack(terms).sum() - z_BL[pair].sum()
+        gradient_BL = z_BL.sigmoid_().div_(positives.documents)
         gradient_BL[pair] -= 1 / positives.documents
         return value / positives.documents, gradient_BL
 

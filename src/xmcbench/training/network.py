@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from xmcbench import encoder as encoders
 from xmcbench import output as outputs
+from xmcbench.output.ordered import Ordered
 from xmcbench.recipe import TrainRecipe
 from xmcbench.seeds import derive
 from xmcbench.training.auxiliary import AuxiliaryHead
@@ -41,6 +42,7 @@ class Network(nn.Module):
         pad_id: int,
         inverse_frequency: Callable[[], np.ndarray],
         group_L: Tensor | None,
+        order_L: Tensor | None = None,
     ) -> None:
         super().__init__()
         # Layers of torch and transformers draw from the global generator.
@@ -56,6 +58,8 @@ class Network(nn.Module):
             )
         generator = torch.Generator().manual_seed(derive(recipe.seed, "output"))
         self.output = outputs.build(width, labels, recipe.output, generator)
+        if order_L is not None:
+            self.output = Ordered(self.output, order_L)
         self.auxiliary: AuxiliaryHead | None = None
         if group_L is not None:
             self.auxiliary = AuxiliaryHead(recipe.encoder.features, group_L, recipe.seed)

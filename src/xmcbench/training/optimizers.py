@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from xmcbench.encoder import Encoder
+from xmcbench.output import OutputLayer
 from xmcbench.recipe import OutputOptimizer, TrainRecipe
 
 
@@ -29,17 +30,26 @@ class DecoupledSGD(torch.optim.SGD):
         return super().step(closure)  # type: ignore[no-any-return]
 
 
-def output_optimizer(layer: nn.Module, recipe: OutputOptimizer) -> torch.optim.Optimizer:
-    """Return the output layer's optimiser; biases do not decay."""
-    matrices = [p for p in layer.parameters() if p.dim() > 1]
-    biases = [p for p in layer.parameters() if p.dim() <= 1]
-    if recipe.kind == "sgd":
-        groups = [
-            {"params": matrices, "decoupled_decay": recipe.weight_decay},
-            {"params": biases, "decoupled_decay": 0.0},
-        ]
-        return with_peak_rates(DecoupledSGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum))
-    return _adamw(matrices, biases, recipe.learning_rate, recipe.weight_decay)
+def output_optimizer(layer: OutputLayer, recipe: OutputOptimizer) -> torch.optim.Optimizer:
+    """Return the output layer's optimiser; biases do not decay, and a layer may scale its parameters' rates."""
+    factors = layer.learning_rate_factors()
+    groups: dict[tuple[bool, float], list[nn.Parameter]] = {(True, 1.0): [], (False, 1.0): []}
+    for name, parameter in layer.named_parameters():
+        groups.setdefault((parameter.dim() > 1, factors.get(name, 1.0)), []).append(parameter)
+    sgd = recipe.kind == "sgd"
+    decay = "decoupled_decay" if sgd else "weight_decay"
+    settings = [
+        {
+            "params": parameters,
+            "lr": factor * recipe.learning_rate,
+            decay: recipe.weight_decay if is_matrix else 0.0,
+        }
+        for (is_matrix, factor), parameters in groups.items()
+        if parameters
+    ]
+    if sgd:
+        return with_peak_rates(DecoupledSGD(settings, lr=recipe.learning_rate, momentum=recipe.momentum))
+    return with_peak_rates(torch.optim.AdamW(settings, lr=recipe.learning_rate, fused=True))
 
 
 def dense_optimizer(

@@ -15,12 +15,14 @@ from tqdm import tqdm
 from xmcbench.atomic import replacing, write_json, write_text
 from xmcbench.data.batches import Batches
 from xmcbench.data.inverse_frequency import inverse_document_frequency
+from xmcbench.data.label_order import order_of
 from xmcbench.data.store import PreparedStore
 from xmcbench.data.tokens import TokenStore
 from xmcbench.data.training_documents import training_documents
 from xmcbench.errors import DataError, DeviceError, Interrupted
 from xmcbench.evaluation.precision import precision_at_k
 from xmcbench.evaluation.rulers import filter_of, predictions_to_store
+from xmcbench.output.head_tail import head_labels
 from xmcbench.recipe import TrainRecipe, canonical
 from xmcbench.training import checkpoint as checkpoints
 from xmcbench.training.hardware import environment
@@ -40,6 +42,7 @@ def train_run(
     checkpoint_seconds: float,
     log: logging.Logger,
     loader_workers: int = 0,
+    order_file: Path | None = None,
 ) -> None:
     """Train (or go on training) a recipe, predict the test split, and write the run's files.
 
@@ -51,7 +54,8 @@ def train_run(
         configure_torch(recipe)
         store, tokens = PreparedStore.open(sample_folder), TokenStore.open(tokens_folder)
         # Before any training: a ruler that does not fit the data set must not cost a run.
-        k = predictions_to_store(store, recipe.evaluation.k, recipe.evaluation.rulers)
+        asked = recipe.evaluation
+        k = predictions_to_store(store, asked.k, asked.rulers, asked.split)
         documents = training_documents(
             store, tokens, recipe.training.hold_out_validation, recipe.data.label_augmentation
         )
@@ -69,6 +73,7 @@ def train_run(
             tokens.pad_id,
             lambda: inverse_document_frequency(documents.tokens, tokens.vocabulary),
             read_groups(groups_file, store.labels),
+            read_order(recipe, store, order_file),
         )
         validation = _validation(recipe, store, tokens.split("validation"))
         trainer = Trainer(recipe, network, batches, validation, loader_workers)
@@ -100,13 +105,27 @@ def read_groups(file: Path | None, labels: int) -> torch.Tensor | None:
     if file is None:
         return None
     if not file.is_file():
-        raise DataError(f"{file}: missing; the auxiliary objective needs the label groups")
+        raise DataError(f"{file}: missing; the recipe needs the label groups")
     group_L = np.load(file)
     if group_L.shape != (labels,) or group_L.min() < 0:
         raise DataError(
             f"{file}: {group_L.shape[0]} groups assigned; allowed: one group ≥ 0 for each of {labels} labels"
         )
     return torch.from_numpy(group_L.astype(np.int64))
+
+
+def read_order(recipe: TrainRecipe, store: PreparedStore, file: Path | None) -> torch.Tensor | None:
+    """Return the label at each place of the output layer, or None for their own order; file: the groups it needs.
+
+    Raises DataError as `read_groups` does, and ConfigError if the recipe needs groups and none are given.
+    """
+    output = recipe.output
+    if output.label_order is None:
+        return None
+    group_L = read_groups(file, store.labels)
+    head = head_labels(store.labels, output) if output.head_share else 0
+    groups = None if group_L is None else group_L.numpy()
+    return torch.from_numpy(order_of(output.label_order, store.label_counts("train"), groups, head))
 
 
 def _train(
@@ -145,7 +164,7 @@ def _publish(
     stop: StopRequest,
     log: logging.Logger,
 ) -> None:
-    """Predict k labels of each test document (its texts and truth are opened only now), write the run, clocks last."""
+    """Predict k labels of each document to score (test texts and truth are opened only now), write the run, clocks last."""
     recipe, network = trainer.recipe, trainer.network
 
     def alive() -> None:
@@ -154,8 +173,8 @@ def _publish(
 
     predictions = predict(
         network,
-        store.split("test"),
-        tokens.split("test"),
+        store.split(recipe.evaluation.split),
+        tokens.split(recipe.evaluation.split),
         k,
         recipe.training.batch_size,
         alive,

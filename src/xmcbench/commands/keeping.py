@@ -1,0 +1,40 @@
+"""Results that are kept under results/reference/, and what a random search found."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from xmcbench.commands.command import Register
+
+
+def register(command: Register) -> None:
+    """Add the commands."""
+    record = command("record", _record, "add a grid's finished runs to a ledger under results/reference/")
+    record.add_argument("--grid", required=True)
+    record.add_argument("--ledger", type=Path, required=True)
+    tuned = command("tuned", _tuned, "print the best trial of every method as YAML")
+    tuned.add_argument("--grid", default="tuning")
+    tuned.add_argument("--ledger", type=Path, default=Path("results/reference/tuning.csv"))
+
+
+def _record(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.plan import Project
+    from xmcbench.reporting.ledger import missing, read_ledger, record
+
+    runs = Project(parsed.config).runs(parsed.grid)
+    added = record(parsed.ledger, runs, parsed.config.parent)
+    left = len(missing(runs, read_ledger(parsed.ledger)))
+    log.info("%s: %d runs added, %d of %d missing", parsed.ledger, added, left, len(runs))
+
+
+def _tuned(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    import yaml
+
+    from xmcbench.plan import Project, nested
+    from xmcbench.recipe import merge
+    from xmcbench.reporting.ledger import best_trials, read_ledger
+
+    runs = {run.method: run for run in Project(parsed.config).runs(parsed.grid)}
+    for method, trial in best_trials(read_ledger(parsed.ledger)).items():
+        values = merge(*(nested(key, runs[trial].value_of(key)) for key in runs[trial].searched))
+        print(yaml.safe_dump({method: {"trial": trial, "recipe": values}}, sort_keys=False), end="")

@@ -1,0 +1,116 @@
+"""Results that are kept: one CSV under results/reference/ to which finished runs are added, and which says what is missing.
+
+A row belongs to a recipe by its fingerprint: when a recipe changes, its old rows are stale, the run is planned again, and its
+next record takes their place.
+"""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from xmcbench.atomic import read_json, write_text
+from xmcbench.plan import Run
+from xmcbench.recipe import fingerprint
+from xmcbench.reporting.collect import RUN_FILES, csv_text, resource_records
+
+COLUMNS = [
+    "dataset",
+    "method",
+    "seed",
+    "budget",
+    "recipe",
+    "metric",
+    "k",
+    "split",
+    "value",
+    "unit",
+    "hardware",
+]
+#: What is kept of a run: all of it would be thousands of rows.
+METRICS = {("P", 1), ("P", 3), ("P", 5), ("PSP", 1), ("PSP", 3), ("PSP", 5)}
+
+Row = dict[str, Any]
+
+
+def read_ledger(path: Path) -> list[Row]:
+    """Return the rows of a ledger; none if there is no file yet."""
+    if not path.is_file():
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def missing(runs: Sequence[Run], rows: Sequence[Row]) -> list[Run]:
+    """Return the runs whose present recipe has no rows."""
+    have = {(row["dataset"], row["method"], str(row["seed"]), row["budget"], row["recipe"]) for row in rows}
+    return [run for run in runs if _key(run) not in have]
+
+
+def record(path: Path, runs: Sequence[Run], root: Path) -> int:
+    """Add every run that is finished to the ledger, in place of older rows of its name; return how many were added.
+
+    root: the folder that holds results/. The file is replaced whole, sorted.
+    """
+    rows = read_ledger(path)
+    added = 0
+    for run in missing(runs, rows):
+        found = _rows_of(run, root)
+        if found:
+            rows = [row for row in rows if _name(row) != _name(found[0])] + found
+            added += 1
+    if added:
+        rows.sort(key=lambda row: [str(row[c]) for c in COLUMNS[:8]])
+        write_text(path, csv_text(COLUMNS, rows))
+    return added
+
+
+def _key(run: Run) -> tuple[str, ...]:
+    return (run.dataset, run.method, str(run.seed), run.budget, fingerprint(run.recipe))
+
+
+def _name(row: Row) -> tuple[str, ...]:
+    return (row["dataset"], row["method"], str(row["seed"]), row["budget"])
+
+
+def _rows_of(run: Run, root: Path) -> list[Row]:
+    folder = root / run.folder
+    if any(not (folder / name).is_file() for name in RUN_FILES):
+        return []
+    if read_json(folder / "recipe.json") != json.loads(run.canonical_recipe):
+        return []
+    metrics = read_json(folder / "metrics.json")
+    dataset, method, seed, budget, recipe = _key(run)
+    shared = {"dataset": dataset, "method": method, "seed": seed, "budget": budget, "recipe": recipe}
+    shared["hardware"] = read_json(folder / "env.json")["hardware"]
+    kept = [
+        {"split": metrics["split"], **{c: r[c] for c in ("metric", "k", "value", "unit")}}
+        for r in metrics["records"]
+        if (r["metric"], r["k"]) in METRICS and r["band"] == r["ruler"] == "all"
+    ]
+    resources = [{"k": "", **r} for r in resource_records(read_json(folder / "timing.json"))]
+    return [{**shared, **row} for row in _drawn(run) + kept + resources]
+
+
+def _drawn(run: Run) -> list[Row]:
+    """Return what a random search set, as rows of the metric `recipe:<key>`."""
+    rows = []
+    for key in run.searched:
+        value = run.value_of(key)
+        rows.append({"metric": f"recipe:{key}", "k": "", "split": "", "value": value, "unit": ""})
+    return rows
+
+
+def best_trials(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the best trial of every method of a ledger: highest mean of P@1, P@3 and P@5; ties to the earlier."""
+    score: dict[str, dict[int, float]] = {}
+    for row in rows:
+        if row["metric"] == "P":
+            method, trial = row["method"].split("@trial=")
+            its = score.setdefault(method, {})
+            its[int(trial)] = its.get(int(trial), 0.0) + float(row["value"])
+    return {
+        method: f"{method}@trial={max(sorted(its), key=its.__getitem__)}"
+        for method, its in sorted(score.items())
+    }

@@ -1,0 +1,164 @@
+"""Trials of a random search: drawn alike for all, planned as runs, kept in a ledger that says what is missing."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from xmcbench.errors import ConfigError
+from xmcbench.plan import Project, Run
+from xmcbench.recipe import TrainRecipe
+from xmcbench.reporting.ledger import best_trials, missing, read_ledger, record
+from xmcbench.search import Range, draw_trial
+
+from ..conftest import ROOT
+
+SPACE = {
+    "rate": Range(key="a.rate", low=1e-4, high=1e-1),
+    "dropout": Range(key="a.dropout", low=0.0, high=0.5, scale="linear"),
+    "kind": Range(key="b", values=["x", "y"]),
+}
+
+
+@given(st.text(min_size=1, max_size=9), st.integers(1, 500))
+def test_draws_stay_in_range_and_follow_from_method_and_trial(method: str, trial: int) -> None:
+    drawn = draw_trial(SPACE, method, trial)
+    assert drawn == draw_trial(SPACE, method, trial)
+    assert 1e-4 <= drawn["a.rate"] <= 1e-1 and 0 <= drawn["a.dropout"] <= 0.5 and drawn["b"] in ("x", "y")
+    fewer = {name: searched for name, searched in SPACE.items() if name != "dropout"}
+    assert draw_trial(fewer, method, trial) == {k: v for k, v in drawn.items() if k != "a.dropout"}
+
+
+def test_a_log_scale_draws_every_factor_alike() -> None:
+    rates = [draw_trial(SPACE, "m", trial)["a.rate"] for trial in range(1, 1001)]
+    assert sum(rate < 10**-2.5 for rate in rates) == pytest.approx(500, abs=80)
+    assert draw_trial(SPACE, "m", 0) == {}
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"low": 1.0},
+        {"low": 2.0, "high": 1.0},
+        {"low": 0.0, "high": 1.0},
+        {"values": [1], "low": 0.1, "high": 1.0},
+    ],
+)
+def test_a_range_that_means_nothing_is_refused(keys: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        Range.model_validate({"key": "a", **keys})
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(ROOT / "config", tmp_path / "config"))
+
+
+def grid(config: Path, **cell: object) -> list[Run]:
+    values = {
+        "budget": "smoke",
+        "datasets": ["wordnet-33k"],
+        "methods": ["dense", "fixed_fan_in_set"],
+        **cell,
+    }
+    (config / "grids" / "trials.yaml").write_text(yaml.safe_dump({"cells": [values]}))
+    return Project(config).runs("trials")
+
+
+def trials(config: Path) -> list[Run]:
+    rate = {"key": "output_optimizer.learning_rate", "low": 0.001, "high": 0.1}
+    return grid(config, trials=3, seeds=[901], search={"rate": rate})
+
+
+def test_trials_are_runs_of_their_own_and_the_first_is_the_method_itself(config: Path) -> None:
+    runs = {run.method: run for run in trials(config)}
+    assert list(runs) == [f"{m}@trial={n}" for m in ("dense", "fixed_fan_in_set") for n in range(3)]
+    assert runs["dense@trial=0"].value_of("output_optimizer.learning_rate") == 0.002
+    assert runs["dense@trial=1"].searched == ("output_optimizer.learning_rate",)
+    assert runs["fixed_fan_in_set@trial=1"].searched[1] == "topology.fraction"
+    rates = [runs[f"dense@trial={n}"].value_of("output_optimizer.learning_rate") for n in range(3)]
+    assert len(set(rates)) == 3 and all(0.001 <= rate <= 0.1 for rate in rates)
+
+
+def test_all_methods_are_those_of_the_folder_but_some(config: Path) -> None:
+    (config / "methods" / "mine.yaml").write_text("extends: dense\norder: 5\n")
+    names = [run.method for run in grid(config, methods="all", but=["dense"])]
+    assert "mine" in names and "dense" not in names and not any(name.startswith("_") for name in names)
+    assert set(names) == set(Project(config).methods) - {"dense"}
+    with pytest.raises(ConfigError, match="key 'methods': unknown value 'dence'"):
+        grid(config, methods="all", but=["dence"])
+
+
+def test_tuning_searches_alike_and_never_sees_test(project: Project) -> None:
+    runs = project.runs("tuning")
+    by_method: dict[str, list[Run]] = {}
+    for run in runs:
+        by_method.setdefault(run.base_method, []).append(run)
+        assert isinstance(run.recipe, TrainRecipe) and run.recipe.evaluation.split == "validation"
+    assert {len(its) for its in by_method.values()} == {8}
+    common = set(by_method["dense"][0].searched)
+    assert all(common <= set(its[0].searched) for its in by_method.values())
+    others = {
+        run.seed for name in ("quick", "quick_seeds", "methods", "matrix") for run in project.runs(name)
+    }
+    assert not {run.seed for run in runs} & others
+
+
+def finish(run: Run, root: Path, precision: float) -> None:
+    folder = root / run.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    records = [
+        {"metric": "P", "k": k, "band": "all", "ruler": "all", "value": precision / k, "unit": "%"}
+        for k in (1, 3, 5)
+    ]
+    timing = {
+        "memory_bytes": {"weight": 4},
+        "parameters": {"classifier": 1, "encoder": 2},
+        "peak_rss_bytes": 8,
+        "train_seconds": 1.0,
+        "epoch_seconds": [0.5],
+        "predict_seconds": 0.0,
+    }
+    for name, content in (
+        ("recipe", json.loads(run.canonical_recipe)),
+        ("metrics", {"split": "validation", "records": records}),
+        ("timing", timing),
+        ("env", {"hardware": "a-machine"}),
+    ):
+        (folder / f"{name}.json").write_text(json.dumps(content))
+
+
+def test_a_ledger_keeps_what_is_finished_and_plans_what_is_missing(config: Path, tmp_path: Path) -> None:
+    runs, ledger = trials(config), tmp_path / "ledger.csv"
+    for run, precision in zip(runs[:4], (40.0, 55.0, 50.0, 30.0), strict=True):
+        finish(run, tmp_path, precision)
+    assert record(ledger, runs, tmp_path) == 4
+    rows = read_ledger(ledger)
+    assert missing(runs, rows) == runs[4:]
+    assert best_trials(rows) == {"dense": "dense@trial=1", "fixed_fan_in_set": "fixed_fan_in_set@trial=0"}
+    drawn = [r for r in rows if r["metric"] == "recipe:output_optimizer.learning_rate"]
+    assert [float(r["value"]) for r in drawn] == [
+        run.value_of("output_optimizer.learning_rate") for run in runs[:4]
+    ]
+    before = ledger.read_bytes()
+    assert record(ledger, runs, tmp_path) == 0 and ledger.read_bytes() == before
+
+    # A changed recipe makes its rows stale: the run is planned again, and its record takes their place.
+    method = config / "methods" / "dense.yaml"
+    method.write_text(method.read_text().replace("{kind: dense}", "{kind: dense, initial_bias: -2.0}"))
+    changed = trials(config)
+    assert [run.method for run in missing(changed, rows)] == [run.method for run in [*runs[:3], *runs[4:]]]
+    assert record(ledger, changed, tmp_path) == 0, "what lies there was made with the old recipe"
+    finish(changed[0], tmp_path, 60.0)
+    assert record(ledger, changed, tmp_path) == 1
+    rows = read_ledger(ledger)
+    assert [r["value"] for r in rows if r["method"] == "dense@trial=0" and r["metric"] == "P"] == [
+        "60.0",
+        "20.0",
+        "12.0",
+    ]
