@@ -19,6 +19,9 @@ from xmcbench.positives import Positives
 from xmcbench.recipe import Output
 from xmcbench.seeds import derive
 
+#: Arrays of a chunk that writing narrow weights back takes: the wide weights, twice, the noise, and what becomes of them.
+COPIES = {torch.bfloat16: 5, torch.float8_e4m3fn: 8}
+
 
 class DenseChunked(Dense):
     """z = x Wᵀ + b, `chunk` labels at a time in training and in top-k."""
@@ -153,8 +156,10 @@ class DenseChunked(Dense):
             kinds["gradient"] = 0  # it exists in registers alone
         if batch:
             kinds["scores"] = batch * chunk * 4
+            copies = 0 if plain else 1  # AdamW's root; momentum needs no more
             if narrow:
-                kinds["scratch"] = chunk * self.features * 4
+                copies = COPIES[self.weight_LD.dtype]
+            kinds["scratch"] = (copies * chunk + batch) * self.features * 4
         return kinds
 
 

@@ -256,15 +256,21 @@ class FixedFanIn(OutputLayer):
     def sparsity(self) -> float:
         return 1.0 - self.fan_in / self.features
 
+    def kernel_bytes(self, batch: int) -> int:
+        # Packed features and the partial sums of their gradient, a partition each.
+        if not self.streams or self.weight_LK.is_cuda or self._runs() != "cpu":
+            return 0
+        partitions = min(PARTITIONS, -(-self.labels // LEAST))
+        return (partitions + 1) * self.features * batch * 4
+
     def memory(self, optimizer: torch.optim.Optimizer | None = None, batch: int = 0) -> dict[str, int]:
         kinds = super().memory(optimizer, batch)
         if self.streams:
             del kinds["gradient"]
             kinds.pop("scores", None)
             if batch:
-                # Packed features and the partial sums of their gradient; nothing grows with L.
-                partitions = min(PARTITIONS, -(-self.labels // LEAST))
-                kinds["scratch"] = (partitions + 1) * self.features * batch * 4
+                # Features and their gradient, transposed, beside what the kernel holds; nothing grows with L.
+                kinds["scratch"] = self.kernel_bytes(batch) + 2 * self.features * batch * 4
                 if self.weight_LK.is_cuda and self._runs() == "triton":
                     kinds["scratch"] = scratch_bytes(
                         self.labels, self.features, self.fan_in, batch, self.group

@@ -101,10 +101,16 @@ class HeadTail(OutputLayer):
         connections = self.head.weight_LD.numel() + self.tail.weight_LK.numel()
         return 1.0 - connections / (self.features * self.labels)
 
+    def kernel_bytes(self, batch: int) -> int:
+        return self.tail.kernel_bytes(batch)
+
     def memory(self, optimizer: torch.optim.Optimizer | None = None, batch: int = 0) -> dict[str, int]:
-        # The optimiser's state is one for both; each part's scratch is gone before the other's.
+        # The optimiser's state is one for both parts.
         head, tail = self.head.memory(None, batch), self.tail.memory(None, batch)
         kinds = {kind: head.get(kind, 0) + tail.get(kind, 0) for kind in head | tail}
+        if batch:
+            # What the head holds in its step is gone in the tail's; both read copies, and fill one gradient.
+            kinds["scratch"] = tail["scratch"] + 2 * batch * self.features * 4
         if optimizer is not None:
             kinds["optimizer"] = super().memory(optimizer)["optimizer"]
         return kinds

@@ -76,7 +76,9 @@ class LowRankSvd(OutputLayer):
     def memory(self, optimizer: torch.optim.Optimizer | None = None, batch: int = 0) -> dict[str, int]:
         kinds = super().memory(optimizer, batch)
         if batch:
-            kinds["scratch"] = (self.right_RD.numel() + 2 * batch * len(self.sigma_R)) * 4
+            # The backward pass of the Gram matrix makes three more arrays of N's size.
+            features = self.right_RD.numel() + 2 * batch * len(self.sigma_R)
+            kinds["scratch"] = (3 * self.left_LR.numel() + features) * 4
         return kinds
 
 

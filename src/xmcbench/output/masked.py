@@ -81,8 +81,8 @@ class Masked(OutputLayer):
     def memory(self, optimizer: torch.optim.Optimizer | None = None, batch: int = 0) -> dict[str, int]:
         kinds = super().memory(optimizer, batch)
         if batch:
-            # W ∘ M and its gradient, both dense, live through the backward pass.
-            kinds["scratch"] = 2 * self.weight_LD.numel() * self.weight_LD.element_size()
+            # W ∘ M, kept for the backward pass; its gradient takes that place before the weight's own is made of it.
+            kinds["scratch"] = self.weight_LD.numel() * self.weight_LD.element_size()
         return kinds
 
 

@@ -157,6 +157,10 @@ def resource_records(timing: dict[str, Any]) -> list[Row]:
             for k, v in sorted(memory.items())
         ),
         {"metric": "memory_classifier", "split": "train", "value": sum(memory.values()), "unit": "B"},
+        *(
+            {"metric": f"measured_{k}", "split": "train", "value": v, "unit": "B"}
+            for k, v in sorted(timing.get("measured_output_bytes", {}).items())
+        ),
         {"metric": "peak_rss", "split": "train", "value": timing["peak_rss_bytes"], "unit": "B"},
         {"metric": "train_seconds", "split": "train", "value": timing["train_seconds"], "unit": "s"},
     ]

@@ -4,7 +4,7 @@ import hashlib
 import pkgutil
 from pathlib import Path
 
-TABLES = ["main", "tail", "bands", "data", "datasets", "groups"]
+TABLES = ["main", "tail", "bands", "data", "datasets", "groups", "memory"]
 #: Every module of the figures package is a figure: a new figure is a new file.
 FIGURES = sorted(
     m.name

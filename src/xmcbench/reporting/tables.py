@@ -11,6 +11,7 @@ from xmcbench.reporting.collect import WHOLE, csv_text
 from xmcbench.reporting.collected import Collected
 from xmcbench.reporting.dataset_table import PUBLISHED, datasets_table
 from xmcbench.reporting.group_table import groups_table
+from xmcbench.reporting.memory_table import memory_table
 from xmcbench.reporting.number_format import Format, mean, mean_sd, percent
 
 MIB = 2**20
@@ -20,7 +21,7 @@ KINDS = ["weight", "index", "mask", "gradient", "optimizer", "scores", "scratch"
 
 
 def write_tables(source: str, results: Path) -> None:
-    """Write results/tables/{source}/{main,tail,bands,data,datasets,groups}.{csv,md,tex}."""
+    """Write results/tables/{source}/{main,tail,bands,data,datasets,groups,memory}.{csv,md,tex}."""
     collected = Collected(source, results / "collected")
     folder = results / "tables" / source
     for name, (raw, shown) in all_tables(collected, results).items():
@@ -38,6 +39,7 @@ def all_tables(collected: Collected, results: Path) -> dict[str, tuple[pd.DataFr
         "data": data_table(collected),
         "datasets": datasets_table(collected, results / PUBLISHED),
         "groups": groups_table(collected),
+        "memory": memory_table(collected),
     }
 
 

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from xmcbench.data.batches import Batch, Batches
 from xmcbench.data.prefetch import ahead
 from xmcbench.errors import NonFiniteError
-from xmcbench.output.layer import GrowthBatch, optimizer_bytes
+from xmcbench.output.layer import GrowthBatch, StepResult, optimizer_bytes
+from xmcbench.positives import Positives
 from xmcbench.recipe import TrainRecipe
 from xmcbench.seeds import derive
 from xmcbench.topology import Topology
@@ -24,6 +25,7 @@ from xmcbench.training.auxiliary import cutoff_step, fading_weight
 from xmcbench.training.checkpoint import Checkpoint, optimizer_state, restore_optimizer
 from xmcbench.training.hardware import peak_rss_bytes
 from xmcbench.training.losses import LOSSES
+from xmcbench.training.memory_meter import MemoryMeter, known_tensors, measured_memory
 from xmcbench.training.network import Network
 
 Validate = Callable[[Network], list[dict[str, Any]]]
@@ -64,7 +66,8 @@ class Trainer:
         self.history: list[dict[str, Any]] = []
         self.epoch_loss = 0.0
         self.clocks: dict[str, Any] = {"epoch_seconds": [], "running": 0.0, "peak_rss_bytes": 0}
-        self.memory_bytes: dict[str, int] = {}
+        #: Bytes by kind: `declared` by the layer, and `measured` in the second step (the first makes optimiser state).
+        self.memory_bytes: dict[str, dict[str, int]] = {}
 
     def run(self) -> Iterator[int]:
         """Train to the end, yielding the step count after every step; the caller saves and stops in between."""
@@ -97,13 +100,7 @@ class Trainer:
         weight = 0.0
         if network.auxiliary is not None and recipe.auxiliary is not None:
             weight = fading_weight(recipe.auxiliary.weight, self.step, self.cutoff)
-        result = network.output.train_step(
-            read_BD.detach(),
-            batch.positives,
-            loss=self.loss,
-            optimizer=self.optimizers["output"],
-            scale=1 - weight,
-        )
+        result = self._output_step(read_BD.detach(), batch.positives, 1 - weight)
         self._require_finite(result.grad_x_BD, "feature gradient")
         auxiliary: Tensor | None = None
         if network.auxiliary is not None:
@@ -118,7 +115,7 @@ class Trainer:
             if name != "output":  # its own step was taken inside train_step
                 optimizer.step()
         if self.step == 0:
-            self.memory_bytes = self._declared_memory(batch.documents)
+            self.memory_bytes["declared"] = self._declared_memory(batch.documents)
         self.step += 1
         self.epoch_loss += result.loss
 
@@ -149,6 +146,20 @@ class Trainer:
             self.history.append({"kind": "rewire", "step": self.step, "epoch": epoch, **counts})
         network.output.after_step(self.step, self.total, self.optimizers["output"])
         self._drop_faded_auxiliary()
+
+    def _output_step(self, x_BD: Tensor, positives: Positives, scale: float) -> StepResult:
+        output, optimizer = self.network.output, self.optimizers["output"]
+
+        def step() -> StepResult:
+            return output.train_step(x_BD, positives, loss=self.loss, optimizer=optimizer, scale=scale)
+
+        if self.step != 1:
+            return step()
+        given = (x_BD, positives.row_P, positives.label_P)
+        with MemoryMeter(known_tensors(output, optimizer, *given)) as meter:
+            result = step()
+        self.memory_bytes["measured"] = measured_memory(output, optimizer, meter, len(x_BD))
+        return result
 
     def checkpoint(self) -> Checkpoint:
         """Return the whole state after `step` steps."""

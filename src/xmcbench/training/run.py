@@ -191,7 +191,8 @@ def _publish(
         "predict_seconds": predictions.seconds,
         "predict_documents": int(predictions.label_Nk.shape[0]),
         "peak_rss_bytes": trainer.clocks["peak_rss_bytes"],
-        "memory_bytes": trainer.memory_bytes,
+        "memory_bytes": trainer.memory_bytes["declared"],
+        "measured_output_bytes": trainer.memory_bytes.get("measured", {}),
         "parameters": network.parameter_counts(),
     }
     write_json(run_folder / "timing.json", timing)

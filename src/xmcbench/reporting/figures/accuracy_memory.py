@@ -9,7 +9,7 @@ from xmcbench.reporting.collected import Collected
 CAPTION = (
     "Precision at 1 on the test documents against the memory that training the classifier holds: weights, index, mask, "
     "gradient, optimiser state, scores, and intermediate layer or auxiliary head where there is one. One point a method; "
-    "left and up is better. Points with less than half of the best accuracy are named in the corner, not drawn."
+    "left and up is better. The grey line is the Pareto front: no method beside it is both smaller and better. Points with less than half of the best accuracy are named in the corner, not drawn."
 )
 MIB = 2**20
 
@@ -37,6 +37,8 @@ def draw(collected: Collected) -> Figure:
             markersize=8,
             label=collected.label(method),
         )
+    front = pareto_front([(x, y) for x, y, _ in shown])
+    axes.plot(*zip(*front, strict=True), color="#999999", linewidth=1, zorder=0) if front else None
     axes.set_xlabel("classifier memory in training (MiB, log scale)")
     axes.set_ylabel("P@1 (%)")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
@@ -48,5 +50,21 @@ def draw(collected: Collected) -> Figure:
             0.98, 0.03, "\n".join(rest), transform=axes.transAxes, ha="right", fontsize=8.5, color="#555555"
         )
     if shown:
-        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), labelspacing=0.7)
+        many = len(shown) > 16
+        axes.legend(
+            loc="center left",
+            bbox_to_anchor=(1.01, 0.5),
+            labelspacing=0.5 if many else 0.7,
+            fontsize=7 if many else None,
+            ncols=2 if many else 1,
+        )
     return figure
+
+
+def pareto_front(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points (memory, accuracy) that no other beats in both, by rising memory."""
+    front: list[tuple[float, float]] = []
+    for x, y in sorted(points, key=lambda point: (point[0], -point[1])):
+        if not front or y > front[-1][1]:
+            front.append((x, y))
+    return front

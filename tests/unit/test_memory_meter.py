@@ -1,0 +1,69 @@
+"""The memory meter, by tensors whose bytes are known."""
+
+import torch
+
+from xmcbench.output import build
+from xmcbench.positives import Positives
+from xmcbench.recipe import Output
+from xmcbench.reporting.figures.accuracy_memory import pareto_front
+from xmcbench.training.losses import SquaredHinge
+from xmcbench.training.memory_meter import MemoryMeter, known_tensors, measured_memory
+
+
+def test_a_peak_holds_what_lived_together_and_no_more() -> None:
+    known = torch.ones(1000)
+    with MemoryMeter([known]) as meter:
+        first = torch.zeros(100)  # 400 bytes
+        view = first[:50].view(5, 10)  # the same storage
+        second = known * 2  # 4000 bytes
+        del second
+        third = torch.zeros(200, dtype=torch.float64)  # 1600 bytes, after the second is gone
+        known.add_(1)
+    assert sorted(count for count, _ in meter.peak) == [400, 4000]
+    assert view.shape == (5, 10) and len(third) == 200
+
+
+def test_a_freed_tensor_makes_room() -> None:
+    with MemoryMeter([]) as meter:
+        for _ in range(10):
+            step = torch.zeros(250)
+            del step
+    assert [count for count, _ in meter.peak] == [1000]
+
+
+def test_the_kinds_of_a_dense_step_by_hand() -> None:
+    features, labels, documents = 40, 90, 16
+    layer = build(features, labels, Output(), torch.Generator().manual_seed(0))
+    # The fused rule, as in training: others make temporary arrays of the weights' size.
+    optimizer = torch.optim.AdamW(layer.parameters(), fused=True)
+    x_BD = torch.randn(documents, features)
+    positives = Positives(documents, torch.arange(documents), torch.arange(documents))
+    layer.train_step(x_BD, positives, loss=SquaredHinge(), optimizer=optimizer)
+    with MemoryMeter(known_tensors(layer, optimizer, x_BD, positives.row_P, positives.label_P)) as meter:
+        layer.train_step(x_BD, positives, loss=SquaredHinge(), optimizer=optimizer)
+    kinds = measured_memory(layer, optimizer, meter, documents)
+    weights = 4 * labels * (features + 1)
+    assert kinds["weight"] == weights
+    assert kinds["optimizer"] == 2 * weights + 2 * 4  # two moments and a count, of weight and bias
+    assert kinds["gradient"] == 4 * labels * features
+    assert kinds["scores"] == 2 * 4 * documents * labels
+
+
+def test_measuring_changes_no_bit() -> None:
+    layers = [build(12, 30, Output(kind="fixed_fan_in", fan_in=5), torch.Generator()) for _ in range(2)]
+    x_BD, positives = torch.randn(4, 12), Positives(4, torch.arange(4), torch.arange(4))
+    for number, layer in enumerate(layers):
+        optimizer = torch.optim.AdamW(layer.parameters())
+        if number:
+            with MemoryMeter([]):
+                layer.train_step(x_BD, positives, loss=SquaredHinge(), optimizer=optimizer)
+        else:
+            layer.train_step(x_BD, positives, loss=SquaredHinge(), optimizer=optimizer)
+    for ours, theirs in zip(layers[0].parameters(), layers[1].parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_the_front_holds_what_nothing_beats() -> None:
+    points = [(3.0, 5.0), (1.0, 4.0), (2.0, 4.0), (5.0, 9.0), (4.0, 4.9), (1.0, 3.0)]
+    assert pareto_front(points) == [(1.0, 4.0), (3.0, 5.0), (5.0, 9.0)]
+    assert pareto_front([]) == []
