@@ -54,7 +54,8 @@ class Axis(Section):
 class Cell(Section):
     """A block of a grid: every data set × method × seed × point of the axes, or × trial of a random search.
 
-    methods: names, or `all`: every file of config/methods that is no base, but for those of `but`.
+    methods: names, or `all`: every file of config/methods that is neither a base nor a foreign program,
+    but for those of `but`.
     """
 
     budget: str

@@ -27,6 +27,10 @@ class KernelError(XmcbenchError):
     """A kernel was asked for by name that cannot run here."""
 
 
+class ForeignError(XmcbenchError):
+    """A foreign program has no environment, ended badly, or left nothing."""
+
+
 class ShapeError(XmcbenchError, ValueError):
     """A tensor does not fit the layer it was given to."""
 

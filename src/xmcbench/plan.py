@@ -166,9 +166,8 @@ class Project:
             self._require(name, self.methods, "methods", file)
         if cell.methods != "all":
             return [name for name in cell.methods if name not in cell.but]
-        return sorted(
-            (name for name in self.methods if name not in cell.but), key=lambda n: (self.methods[n].order, n)
-        )
+        ours = [n for n, method in self.methods.items() if method.runner != "foreign" and n not in cell.but]
+        return sorted(ours, key=lambda n: (self.methods[n].order, n))
 
     def require_datasets(self, names: Iterable[str], key: str) -> None:
         """Raise ConfigError unless config.yaml's `key` names data sets that are there."""

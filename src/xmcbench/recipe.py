@@ -40,6 +40,20 @@ class EncoderOptimizer(Section):
     weight_decay: NonNegative = 0.01
 
 
+class Velora(Section):
+    """Saved activations of linear layers, one number a sub-token (Miles et al. 2024)."""
+
+    #: Sub-tokens that an input row is cut into.
+    sub_tokens: PositiveInt = 32
+    #: Ends of the names of the linear layers to compress.
+    layers: Annotated[tuple[str, ...], Field(min_length=1)]
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _as_tuple(cls, value: object) -> object:
+        return tuple(value) if isinstance(value, list) else value
+
+
 class Encoder(Section):
     """Text to features x_BD."""
 
@@ -52,14 +66,16 @@ class Encoder(Section):
     #: The bag encoder multiplies the pretrained word embeddings by this before training.
     embedding_scale: NonNegative = 5.0
     pooling: Literal["mean", "cls"] = "mean"
+    #: The backward pass computes activations again in place of keeping them.
     activation_checkpointing: bool = False
+    velora: Velora | None = None
     dropout: Share = 0.3
     optimizer: EncoderOptimizer = EncoderOptimizer()
 
     @field_validator("kind")
     @classmethod
     def _known(cls, value: str) -> str:
-        return _one_of(value, modules_of("encoder"), but={"encoder"})
+        return _one_of(value, modules_of("encoder"), but={"encoder", "velora"})
 
 
 class Intermediate(Section):
@@ -276,12 +292,26 @@ class TrainRecipe(Identity):
 class ReferenceRecipe(Identity):
     """A run of a reference predictor that does not use the training engine."""
 
-    runner: Literal["most_frequent", "linear_ovr"]
+    runner: Literal["most_frequent", "linear_ovr", "foreign"]
+    #: The foreign program (an adapter of `xmcbench.foreign`) and what is handed to it as it stands.
+    program: str | None = None
+    options: dict[str, bool | int | float | str] = {}
     #: LIBLINEAR's C, tolerance and thread count for linear_ovr.
     regularisation: Annotated[float, Field(gt=0)] = 1.0
     tolerance: Annotated[float, Field(gt=0)] = 0.1
     threads: PositiveInt = 2
     hold_out_validation: bool = True
+
+    @field_validator("program")
+    @classmethod
+    def _known_program(cls, value: str | None) -> str | None:
+        return value if value is None else _one_of(value, modules_of("foreign"), but=set())
+
+    @model_validator(mode="after")
+    def _has_program(self) -> "ReferenceRecipe":
+        if (self.runner == "foreign") != (self.program is not None):
+            raise ValueError("a program belongs to runner foreign, and to no other")
+        return self
 
     @model_validator(mode="after")
     def _predicts_test(self) -> "ReferenceRecipe":

@@ -48,7 +48,9 @@ rule reference:
         "logs/reference/{budget}/{dataset}/{method}/seed{seed}.log",
     wildcard_constraints:
         method=names(
-            run.method for run in RUNS.values() if run.recipe.runner != "train"
+            run.method
+            for run in RUNS.values()
+            if run.recipe.runner not in ("train", "foreign")
         ),
     conda:
         "../../envs/xmcbench.yaml"

@@ -31,6 +31,9 @@ def register(command: Register) -> None:
         default=os.environ.get("XMCBENCH_LOADER_WORKERS", "0"),
         help="threads that make batches ahead; changes no result (default: XMCBENCH_LOADER_WORKERS, or 0)",
     )
+    train.add_argument(
+        "--python", type=Path, default=None, help="interpreter of a foreign program's environment"
+    )
     train.set_defaults(leaves_reason=True)
     command("score", _score, "score a run's predictions", "run", "sample")
 
@@ -62,7 +65,7 @@ def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:
     else:
         from xmcbench.training.reference import reference_run
 
-        reference_run(recipe, parsed.run, parsed.sample, parsed.tokens, log)
+        reference_run(recipe, parsed.run, parsed.sample, parsed.tokens, log, parsed.python)
     (parsed.run / "failed.json").unlink(missing_ok=True)
 
 

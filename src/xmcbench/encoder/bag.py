@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from xmcbench.encoder.encoder import Encoder
 from xmcbench.errors import ConfigError, DataError
@@ -25,7 +26,7 @@ class Bag(Encoder):
     An empty document has e = 0, and so the features of the biases alone.
     """
 
-    def __init__(self, embedding_VD: Tensor, idf_V: Tensor, hidden: int) -> None:
+    def __init__(self, embedding_VD: Tensor, idf_V: Tensor, hidden: int, checkpointing: bool = False) -> None:
         super().__init__()
         vocabulary, features = embedding_VD.shape
         self.embedding = nn.EmbeddingBag(vocabulary, features, mode="sum", sparse=True)
@@ -36,6 +37,7 @@ class Bag(Encoder):
         self.hidden = nn.Linear(features, hidden)
         self.residual = nn.Linear(hidden, features)
         self.norm = nn.LayerNorm(features)
+        self.checkpointing = checkpointing
 
     def forward(self, token_T: Tensor, offset_B: Tensor) -> Tensor:
         weight_T = self.idf_V[token_T]
@@ -43,6 +45,12 @@ class Bag(Encoder):
         document_T = torch.repeat_interleave(torch.arange(offset_B.numel(), device=offset_B.device), length_B)
         total_B = torch.zeros(offset_B.numel(), device=weight_T.device).index_add_(0, document_T, weight_T)
         bag_BD = self.embedding(token_T, offset_B, per_sample_weights=weight_T / total_B[document_T])
+        if self.checkpointing and self.training:
+            again_BD: Tensor = checkpoint(self._mixed, bag_BD, use_reentrant=False)
+            return again_BD
+        return self._mixed(bag_BD)
+
+    def _mixed(self, bag_BD: Tensor) -> Tensor:
         x_BD: Tensor = self.norm(bag_BD + self.residual(torch.relu(self.hidden(bag_BD))))
         return x_BD
 
@@ -62,7 +70,7 @@ def build(recipe: Recipe, vocabulary: int, pad_id: int, inverse_frequency: Calla
             f"of {recipe.pretrained}; allowed: {embedding_VD.shape[1]} features, {embedding_VD.shape[0]} tokens"
         )
     idf_V = torch.from_numpy(inverse_frequency().astype(np.float32))
-    return Bag(embedding_VD * recipe.embedding_scale, idf_V, recipe.hidden)
+    return Bag(embedding_VD * recipe.embedding_scale, idf_V, recipe.hidden, recipe.activation_checkpointing)
 
 
 def word_embeddings(file: Path) -> Tensor:

@@ -9,6 +9,7 @@ from importlib import import_module
 import numpy as np
 from torch import Tensor, nn
 
+from xmcbench.encoder.velora import compress
 from xmcbench.errors import ConfigError, allowed
 from xmcbench.recipe import Encoder as Recipe
 from xmcbench.recipe import modules_of
@@ -41,11 +42,13 @@ def build(
 
     inverse_frequency: computes the IDF weight of every token (V); only encoders that need it call it.
     """
-    kinds = [m for m in modules_of("encoder") if m != "encoder"]
+    kinds = [m for m in modules_of("encoder") if m not in {"encoder", "velora"}]
     if recipe.kind not in kinds:
         raise ConfigError(f"encoder.kind: unknown value {recipe.kind!r}; {allowed(kinds)}")
     encoder = import_module(f"xmcbench.encoder.{recipe.kind}").build(
         recipe, vocabulary, pad_id, inverse_frequency
     )
     assert isinstance(encoder, Encoder)
+    if recipe.velora is not None:
+        compress(encoder, recipe.velora)
     return encoder

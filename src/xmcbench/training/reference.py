@@ -7,7 +7,6 @@ import json
 import logging
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -22,34 +21,36 @@ from xmcbench.data.tokens import TokenStore
 from xmcbench.data.training_documents import TrainingDocuments, training_documents
 from xmcbench.evaluation.rulers import predictions_to_store
 from xmcbench.recipe import ReferenceRecipe, canonical
+from xmcbench.training.foreign import foreign
 from xmcbench.training.hardware import environment, peak_rss_bytes
 from xmcbench.training.lock import run_lock
 from xmcbench.training.predict import write_topk
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What a reference predictor gives: ranked labels, their scores, weights held, and bytes of those weights."""
-
-    label_Nk: np.ndarray
-    score_Nk: np.ndarray
-    parameters: int
-    weight_bytes: int
-    train_seconds: float
-    predict_seconds: float
+from xmcbench.training.reference_result import Reference
+from xmcbench.training.tfidf import tfidf_of
 
 
 def reference_run(
-    recipe: ReferenceRecipe, run_folder: Path, sample_folder: Path, tokens_folder: Path, log: logging.Logger
+    recipe: ReferenceRecipe,
+    run_folder: Path,
+    sample_folder: Path,
+    tokens_folder: Path,
+    log: logging.Logger,
+    python: Path | None = None,
 ) -> None:
-    """Fit the reference predictor, rank the test documents, and write the run's files."""
+    """Fit the reference predictor, rank the test documents, and write the run's files.
+
+    python: the interpreter of a foreign program's own environment.
+    """
     with run_lock(run_folder):
         store, tokens = PreparedStore.open(sample_folder), TokenStore.open(tokens_folder)
         documents = training_documents(
             store, tokens, recipe.hold_out_validation, recipe.data.label_augmentation
         )
         k = predictions_to_store(store, recipe.evaluation.k, recipe.evaluation.rulers)
-        result = RUNNERS[recipe.runner](recipe, store, tokens, documents, k)
+        if recipe.runner == "foreign":
+            result = foreign(recipe, tfidf_of(store, tokens, documents), store.labels, k, python)
+        else:
+            result = RUNNERS[recipe.runner](recipe, store, tokens, documents, k)
         write_json(run_folder / "recipe.json", json.loads(canonical(recipe)))
         write_topk(run_folder / "topk.npz", result.label_Nk, result.score_Nk)
         write_json(run_folder / "env.json", environment("cpu"))
@@ -63,7 +64,9 @@ def reference_run(
             "parameters": {"classifier": result.parameters, "encoder": 0},
         }
         write_json(run_folder / "timing.json", timing)
-        log.info("%s: %d weights, %.1f s", recipe.runner, result.parameters, result.train_seconds)
+        log.info(
+            "%s: %d weights, %.1f s", recipe.program or recipe.runner, result.parameters, result.train_seconds
+        )
 
 
 def most_frequent(
@@ -86,23 +89,9 @@ def linear_ovr(
     recipe: ReferenceRecipe, store: PreparedStore, tokens: TokenStore, documents: TrainingDocuments, k: int
 ) -> Reference:
     """Fit one squared-hinge linear classifier a label on TF-IDF of word pieces (LIBLINEAR; the DiSMEC recipe)."""
-    from sklearn.feature_extraction.text import TfidfTransformer
-
     began = time.perf_counter()
-    tfidf = TfidfTransformer(sublinear_tf=True)
-    train_NV = tfidf.fit_transform(
-        sp.vstack([_counts(*its, tokens.vocabulary) for its in documents.tokens]).tocsr()
-    )
-    truth_NL = sp.vstack(
-        [
-            sp.csr_matrix(
-                (np.ones(len(s.indices), np.int8), np.asarray(s.indices), np.asarray(s.indptr)),
-                shape=(s.documents, store.labels),
-            )
-            for s in documents.splits
-        ]
-    ).tocsc()
-
+    features = tfidf_of(store, tokens, documents)
+    train_NV, truth_NL = features.train_NV, features.truth_NL.tocsc()
     # Processes, not threads: LIBLINEAR draws from one random state a process, and each label must find it as seeded.
     # Forked ones share the data without a copy.
     with ProcessPoolExecutor(
@@ -118,7 +107,7 @@ def linear_ovr(
     bias_L = np.array([b for _, _, b in fitted], dtype=np.float32)
     trained = time.perf_counter()
 
-    test_NV = tfidf.transform(_counts(*tokens.split("test"), tokens.vocabulary)).astype(np.float32)
+    test_NV = features.test_NV
     label_Nk = np.full((test_NV.shape[0], k), -1, np.int32)
     score_Nk = np.full(label_Nk.shape, -np.inf, np.float32)
     for start in range(0, test_NV.shape[0], 512):
@@ -156,13 +145,3 @@ def _fit(label: int) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 RUNNERS = {"most_frequent": most_frequent, "linear_ovr": linear_ovr}
-
-
-def _counts(flat_T: np.ndarray, offset_N1: np.ndarray, vocabulary: int) -> sp.csr_matrix:
-    """Return token counts as N×V."""
-    matrix = sp.csr_matrix(
-        (np.ones(len(flat_T), np.float64), np.asarray(flat_T).astype(np.int32), np.asarray(offset_N1)),
-        shape=(len(offset_N1) - 1, vocabulary),
-    )
-    matrix.sum_duplicates()
-    return matrix

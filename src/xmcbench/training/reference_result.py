@@ -1,0 +1,17 @@
+"""What a reference predictor gives back. Shapes: N documents, k predictions a document."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Ranked labels (−1: none), their scores, weights held, bytes of those weights, and seconds."""
+
+    label_Nk: np.ndarray
+    score_Nk: np.ndarray
+    parameters: int
+    weight_bytes: int
+    train_seconds: float
+    predict_seconds: float

@@ -1,0 +1,49 @@
+# Programs of others, each in an environment of its own that is built from its pins. Never part of `all`.
+
+
+def program_of(wildcards):
+    return run_of(wildcards).recipe.program
+
+
+rule foreign_environment:
+    input:
+        "envs/foreign/{program}.txt",
+    output:
+        # Last: an environment that was built half is built again.
+        "resources/foreign/{program}/ready",
+    log:
+        "logs/foreign/{program}.log",
+    wildcard_constraints:
+        program=r"\w+",
+    shell:
+        "rm -rf resources/foreign/{wildcards.program}; "
+        "( {sys.executable} -m venv resources/foreign/{wildcards.program} && "
+        "resources/foreign/{wildcards.program}/bin/python -m pip install -r {input} ) >{log} 2>&1 "
+        "&& touch {output}"
+
+
+rule foreign:
+    input:
+        unpack(run_inputs),
+        ready=lambda w: f"resources/foreign/{program_of(w)}/ready",
+    output:
+        [
+            f"results/runs/{{budget}}/{{dataset}}/{{method}}/seed{{seed}}/{f}"
+            for f in RUN_FILES
+        ],
+    log:
+        "logs/foreign/{budget}/{dataset}/{method}/seed{seed}.log",
+    wildcard_constraints:
+        method=names(
+            run.method for run in RUNS.values() if run.recipe.runner == "foreign"
+        ),
+    conda:
+        "../../envs/xmcbench.yaml"
+    threads: workflow.cores
+    params:
+        run=lambda w: run_of(w).folder,
+        recipe=lambda w: run_of(w).canonical_recipe,
+    shell:
+        "xmcbench train --recipe {params.recipe:q} --run {params.run}"
+        " --sample $(dirname {input.sample}) --tokens $(dirname {input.tokens})"
+        " --python $(dirname {input.ready})/bin/python --log {log}"
