@@ -35,6 +35,8 @@ class Section(BaseModel):
 class EncoderOptimizer(Section):
     """AdamW for the encoder's dense weights, SparseAdam for its token embedding; cosine with warm-up for both."""
 
+    #: `adam` adds the decay to the gradient (the paper's LF-AmazonTitles-131K), `adamw` takes it from the weights.
+    kind: Literal["adamw", "adam"] = "adamw"
     learning_rate: NonNegative = 1e-3
     embedding_learning_rate: NonNegative = 3e-3
     weight_decay: NonNegative = 0.01
@@ -69,6 +71,8 @@ class Encoder(Section):
     #: The backward pass computes activations again in place of keeping them.
     activation_checkpointing: bool = False
     velora: Velora | None = None
+    #: The encoder computes in this type (autocast); its weights and what follows it stay float32.
+    autocast: Literal["bfloat16"] | None = None
     dropout: Share = 0.3
     optimizer: EncoderOptimizer = EncoderOptimizer()
 
@@ -198,8 +202,14 @@ class Training(Section):
     """Steps, batches and the machine settings that change bits."""
 
     epochs: PositiveInt = 15
+    #: Documents of an encoder pass; an optimiser step takes `accumulation` of them.
     batch_size: PositiveInt = 128
+    #: Micro-batches a step. Their features go through one step of the output layer; encoder passes are then repeated
+    #: for their backward pass, so that activations of one micro-batch exist at a time.
+    accumulation: PositiveInt = 1
     warmup_share: Share = 0.05
+    #: Warm-up in steps, in place of the share.
+    warmup_steps: PositiveInt | None = None
     loss: Literal["squared_hinge", "bce"] = "squared_hinge"
     device: Literal["cpu", "cuda"] = "cpu"
     #: Threads change the order of sums and so the bits: they are part of the recipe.

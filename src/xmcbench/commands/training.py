@@ -38,8 +38,8 @@ def register(command: Register) -> None:
     command("score", _score, "score a run's predictions", "run", "sample")
 
 
-#: Libraries that choose a thread count of their own from call to call change the order of sums; read at their start.
-FIXED_THREADS = {"MKL_DYNAMIC": "FALSE", "OMP_DYNAMIC": "FALSE"}
+#: Libraries that choose threads, or a workspace on a GPU, from call to call change the order of sums; read at their start.
+FIXED_THREADS = {"MKL_DYNAMIC": "FALSE", "OMP_DYNAMIC": "FALSE", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 
 
 def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:

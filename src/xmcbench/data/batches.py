@@ -3,6 +3,7 @@
 Shapes: B documents of a batch, N documents, T tokens of a batch, P positive pairs.
 """
 
+import itertools
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,28 @@ class Batch:
     offset_B: Tensor
     positives: Positives
     documents: int
+
+    def parts(self, count: int) -> list["Batch"]:
+        """Cut into at most `count` micro-batches of neighbouring documents, the first ones larger by one if need be."""
+        count = min(count, self.documents)
+        if count == 1:
+            return [self]
+        size, extra = divmod(self.documents, count)
+        bounds = [n * size + min(n, extra) for n in range(count + 1)]
+        ends = [*self.offset_B.tolist(), len(self.token_T)]
+        row_P, label_P = self.positives.row_P, self.positives.label_P
+        found = []
+        for first, last in itertools.pairwise(bounds):
+            inside = (row_P >= first) & (row_P < last)
+            positives = Positives(last - first, row_P[inside] - first, label_P[inside])
+            tokens = self.token_T[ends[first] : ends[last]]
+            found.append(Batch(tokens, self.offset_B[first:last] - ends[first], positives, last - first))
+        return found
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return the same batch on another device."""
+        token_T, offset_B = self.token_T.to(device), self.offset_B.to(device)
+        return Batch(token_T, offset_B, self.positives.to(device), self.documents)
 
 
 class Batches:

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -31,6 +32,15 @@ from xmcbench.training.network import Network
 Validate = Callable[[Network], list[dict[str, Any]]]
 
 
+@dataclass(frozen=True)
+class Features:
+    """A pass of the encoder: its features, the same after dropout, and what the output layer reads."""
+
+    x_BD: Tensor
+    dropped_BD: Tensor
+    read_BD: Tensor
+
+
 class Trainer:
     """Everything that changes while a run trains; `step` counts finished optimiser steps."""
 
@@ -44,9 +54,11 @@ class Trainer:
     ) -> None:
         self.recipe, self.network, self.batches, self.validate = recipe, network, batches, validate
         self.loader_workers = loader_workers
+        self.device = torch.device(recipe.training.device)
         self.step = 0
         self.total = recipe.training.epochs * batches.steps_per_epoch
-        self.warmup = max(1, round(recipe.training.warmup_share * self.total))
+        share = round(recipe.training.warmup_share * self.total)
+        self.warmup = recipe.training.warmup_steps or max(1, share)
         self.loss = LOSSES[recipe.training.loss]()
         self.optimizers = optimizers.encoder_optimizers(network.encoder, recipe)
         self.optimizers["output"] = optimizers.output_optimizer(network.output, recipe.output_optimizer)
@@ -85,29 +97,36 @@ class Trainer:
     def train_step(self, batch: Batch) -> None:
         """Take one optimiser step of every part and write what is due to the history."""
         recipe, network = self.recipe, self.network
+        batch = batch.to(self.device)
         factor = optimizers.cosine_with_warmup(self.step, self.warmup, self.total)
         for optimizer in self.optimizers.values():
             optimizers.set_rate(optimizer, factor)
             optimizer.zero_grad(set_to_none=True)
-        # Dropout is a function of (seed, step), so that a resumed run repeats it.
-        torch.manual_seed(derive(recipe.seed, "step", self.step))
-
-        x_BD = network.encoder(batch.token_T, batch.offset_B)
+        parts = batch.parts(recipe.training.accumulation)
+        # With one micro-batch its graph is kept; of several only what the output layer reads.
+        with torch.set_grad_enabled(len(parts) == 1):
+            passes = [self._features(part, number) for number, part in enumerate(parts)]
+        x_BD, read_BD = joined([p.x_BD for p in passes]), joined([p.read_BD for p in passes])
         self._require_finite(x_BD, "features x_BD")
-        dropped_BD = network.dropout(x_BD)
-        read_BD = dropped_BD if network.intermediate is None else network.intermediate(dropped_BD)
 
         weight = 0.0
         if network.auxiliary is not None and recipe.auxiliary is not None:
             weight = fading_weight(recipe.auxiliary.weight, self.step, self.cutoff)
         result = self._output_step(read_BD.detach(), batch.positives, 1 - weight)
         self._require_finite(result.grad_x_BD, "feature gradient")
-        auxiliary: Tensor | None = None
-        if network.auxiliary is not None:
-            auxiliary = network.auxiliary.loss(dropped_BD, batch.positives)
-            torch.autograd.backward([read_BD, weight * auxiliary], [result.grad_x_BD, None])
-        else:
-            read_BD.backward(result.grad_x_BD)
+        auxiliary: float | None = None
+        first = 0
+        for number, part in enumerate(parts):
+            its = passes[0] if len(parts) == 1 else self._features(part, number)
+            gradient_BD = result.grad_x_BD[first : first + part.documents]
+            first += part.documents
+            if network.auxiliary is not None:
+                share = part.documents / batch.documents
+                term = share * network.auxiliary.loss(its.dropped_BD, part.positives)
+                auxiliary = (auxiliary or 0.0) + float(term.detach())
+                torch.autograd.backward([its.read_BD, weight * term], [gradient_BD, None])
+            else:
+                torch.autograd.backward([its.read_BD], [gradient_BD])
 
         log_due = self.step % recipe.training.log_every_steps == 0
         gradient_norm = gradient_norm_of(network.encoder) if log_due else 0.0
@@ -126,7 +145,7 @@ class Trainer:
                     "step": self.step,
                     "epoch": (self.step - 1) // self.batches.steps_per_epoch + 1,
                     "loss": result.loss,
-                    "auxiliary_loss": None if auxiliary is None else float(auxiliary.detach()),
+                    "auxiliary_loss": auxiliary,
                     "auxiliary_weight": weight,
                     "encoder_gradient_norm": gradient_norm,
                     "feature_gradient_norm": float(result.grad_x_BD.norm()),
@@ -146,6 +165,20 @@ class Trainer:
             self.history.append({"kind": "rewire", "step": self.step, "epoch": epoch, **counts})
         network.output.after_step(self.step, self.total, self.optimizers["output"])
         self._drop_faded_auxiliary()
+
+    def _features(self, part: Batch, number: int) -> "Features":
+        """Pass micro-batch `number` of the step through the encoder; equal numbers draw the same dropout."""
+        recipe, network = self.recipe, self.network
+        # Dropout is a function of (seed, step, micro-batch), so that a resumed run and a second pass repeat it.
+        torch.manual_seed(derive(recipe.seed, f"step, micro-batch {number}" if number else "step", self.step))
+        with torch.autocast(
+            part.token_T.device.type, torch.bfloat16, enabled=recipe.encoder.autocast is not None
+        ):
+            x_BD = network.encoder(part.token_T, part.offset_B)
+        x_BD = x_BD.float()
+        dropped_BD = network.dropout(x_BD)
+        read_BD = dropped_BD if network.intermediate is None else network.intermediate(dropped_BD)
+        return Features(x_BD, dropped_BD, read_BD)
 
     def _output_step(self, x_BD: Tensor, positives: Positives, scale: float) -> StepResult:
         output, optimizer = self.network.output, self.optimizers["output"]
@@ -216,6 +249,11 @@ class Trainer:
             raise NonFiniteError(
                 f"step {self.step + 1}: {name} is not finite; the last checkpoint is the good state"
             )
+
+
+def joined(parts: list[Tensor]) -> Tensor:
+    """Return tensors of micro-batches as one; a single one is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
 def gradient_norm_of(module: nn.Module) -> float:

@@ -75,6 +75,7 @@ def encoder_optimizers(encoder: Encoder, recipe: TrainRecipe) -> dict[str, torch
             [p for p in dense if p.dim() <= 1],
             settings.learning_rate,
             settings.weight_decay,
+            coupled=settings.kind == "adam",
         )
     }
     if encoder.sparse_parameters():
@@ -104,9 +105,14 @@ def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 
 def _adamw(
-    matrices: list[nn.Parameter], vectors: list[nn.Parameter], learning_rate: float, weight_decay: float
+    matrices: list[nn.Parameter],
+    vectors: list[nn.Parameter],
+    learning_rate: float,
+    weight_decay: float,
+    coupled: bool = False,
 ) -> torch.optim.Optimizer:
     groups = [{"params": matrices, "weight_decay": weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     groups = [g for g in groups if g["params"]]
     # The fused step reads and writes each weight and moment once.
-    return with_peak_rates(torch.optim.AdamW(groups, lr=learning_rate, fused=True))
+    kind = torch.optim.Adam if coupled else torch.optim.AdamW
+    return with_peak_rates(kind(groups, lr=learning_rate, fused=True))

@@ -39,15 +39,17 @@ def predict(
 ) -> Predictions:
     """Rank labels for all documents of a split in stored order. alive: called after every batch (may raise)."""
     network.eval()
+    device = next(network.parameters()).device
     label_Nk = np.full((split.documents, k), -1, dtype=np.int32)
     score_Nk = np.full((split.documents, k), -np.inf, dtype=np.float32)
     began = time.perf_counter()
     row = 0
     for batch in sequential(split, tokens, batch_size):
+        batch = batch.to(device)
         x_BD = network.features(batch.token_T, batch.offset_B)
         score_Bk, label_Bk = network.output.top_k(x_BD, k)
         rows = slice(row, row + batch.documents)
-        label_Nk[rows], score_Nk[rows] = label_Bk.numpy(), score_Bk.numpy()
+        label_Nk[rows], score_Nk[rows] = label_Bk.cpu().numpy(), score_Bk.cpu().numpy()
         row += batch.documents
         if alive is not None:
             alive()

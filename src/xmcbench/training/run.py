@@ -62,7 +62,7 @@ def train_run(
         batches = Batches(
             documents.splits,
             documents.tokens,
-            recipe.training.batch_size,
+            recipe.training.batch_size * recipe.training.accumulation,
             recipe.seed,
             recipe.data.length_bucket,
         )
@@ -74,7 +74,7 @@ def train_run(
             lambda: inverse_document_frequency(documents.tokens, tokens.vocabulary),
             read_groups(groups_file, store.labels),
             read_order(recipe, store, order_file),
-        )
+        ).to(recipe.training.device)
         validation = _validation(recipe, store, tokens.split("validation"))
         trainer = Trainer(recipe, network, batches, validation, loader_workers)
         found = checkpoints.load_latest(run_folder, recipe, log)
