@@ -41,6 +41,10 @@ class BudgetFile(Section):
     label: str = ""
     sample: SampleSpec | None = None
     sample_of: str | None = None
+    #: Whether the data set's `paper` recipe is laid over a method's.
+    paper: bool = False
+    #: A file of config/fidelity whose values are laid over everything but this budget's own.
+    fidelity: Literal["printed", "official", "corrected"] | None = None
     recipe: dict[str, Any] = {}
 
 

@@ -13,7 +13,7 @@ from xmcbench.data.dataset import DatasetSpec, SampleSpec, load_dataset_spec
 from xmcbench.errors import ConfigError, DeviceError, allowed
 from xmcbench.recipe import Recipe, ReferenceRecipe, TrainRecipe, canonical, merge, recipe_of
 from xmcbench.search import Range, draw_trial
-from xmcbench.yaml_config import first_mistake, load_model
+from xmcbench.yaml_config import first_mistake, load_model, load_yaml
 
 
 @dataclass(frozen=True)
@@ -135,6 +135,7 @@ class Project:
         self.budgets = {
             p.stem: load_model(p, BudgetFile, name=p.stem) for p in config_files(folder / "budgets")
         }
+        self.fidelity = {p.stem: load_yaml(p) for p in config_files(folder / "fidelity")}
         self._method_files = {
             p.stem: load_model(p, MethodFile, name=p.stem) for p in config_files(folder / "methods")
         }
@@ -212,7 +213,9 @@ class Project:
         }
         constants = {"a": spec.propensity.a, "b": spec.propensity.b}
         data = {"data": {"max_length": spec.max_length}, "evaluation": {"propensity": constants}}
-        layers = [data, spec.recipe, base.recipe, budget.recipe, swept, identity]
+        printed = paper_recipe(spec.paper, base.recipe) if budget.paper else {}
+        faithful = paper_recipe(self.fidelity[budget.fidelity], base.recipe) if budget.fidelity else {}
+        layers = [data, spec.recipe, base.recipe, printed, faithful, budget.recipe, swept, identity]
         if base.runner != "train":
             known = set(ReferenceRecipe.model_fields)
             layers = [
@@ -318,6 +321,25 @@ class Project:
         if value not in known:
             names = [n for n in known if not n.startswith("_")] if key == "methods" else known
             raise ConfigError(f"{file}: key {key!r}: unknown value {value!r}; {allowed(names)}")
+
+
+def paper_recipe(paper: dict[str, Any], method: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a data set's paper recipe concerns a method: the parts that the method has.
+
+    A method without topology, auxiliary objective or intermediate layer gets none; of `output` it gets the keys that it
+    sets itself, so that a dense layer has no fan-in and a bottleneck takes the fan-in as its rank (paper §3.2).
+    """
+    own_output = method.get("output") or {}
+    found: dict[str, Any] = {}
+    for section, values in paper.items():
+        if section in ("topology", "auxiliary", "intermediate"):
+            if method.get(section):
+                found[section] = values
+        elif section == "output":
+            found[section] = {key: value for key, value in values.items() if key in own_output}
+        else:
+            found[section] = values
+    return found
 
 
 def check_devices(runs: list[Run]) -> None:

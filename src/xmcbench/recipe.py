@@ -6,263 +6,59 @@ A recipe = defaults ⊕ data set ⊕ method ⊕ budget ⊕ swept axes ⊕ seed. 
 
 import hashlib
 import json
-import pkgutil
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from xmcbench.recipe_sections import (
+    Auxiliary,
+    Data,
+    Encoder,
+    EncoderOptimizer,
+    Evaluation,
+    Intermediate,
+    Output,
+    OutputOptimizer,
+    PositiveInt,
+    Propensity,
+    Section,
+    Svd,
+    Topology,
+    Training,
+    Velora,
+    modules_of,
+    one_of,
+)
+
+__all__ = [
+    "ALGORITHM_VERSION",
+    "Auxiliary",
+    "Data",
+    "Encoder",
+    "EncoderOptimizer",
+    "Evaluation",
+    "Identity",
+    "Intermediate",
+    "Output",
+    "OutputOptimizer",
+    "Propensity",
+    "Recipe",
+    "ReferenceRecipe",
+    "Svd",
+    "Topology",
+    "TrainRecipe",
+    "Training",
+    "Velora",
+    "canonical",
+    "fingerprint",
+    "merge",
+    "modules_of",
+    "recipe_hash",
+    "recipe_of",
+]
 
 #: Raise when the same recipe would compute other numbers: every run is then made anew.
 ALGORITHM_VERSION = 3
-
-PositiveInt = Annotated[int, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-NonNegative = Annotated[float, Field(ge=0)]
-
-
-def modules_of(room: str) -> list[str]:
-    """Name the modules of a room of the package without importing them (a new file is a new allowed value)."""
-    folder = Path(__file__).parent / room
-    return sorted(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.name.startswith("_"))
-
-
-class Section(BaseModel):
-    """A part of the recipe: unknown keys and wrong types are refused, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class EncoderOptimizer(Section):
-    """AdamW for the encoder's dense weights, SparseAdam for its token embedding; cosine with warm-up for both."""
-
-    #: `adam` adds the decay to the gradient (the paper's LF-AmazonTitles-131K), `adamw` takes it from the weights.
-    kind: Literal["adamw", "adam"] = "adamw"
-    learning_rate: NonNegative = 1e-3
-    embedding_learning_rate: NonNegative = 3e-3
-    weight_decay: NonNegative = 0.01
-
-
-class Velora(Section):
-    """Saved activations of linear layers, one number a sub-token (Miles et al. 2024)."""
-
-    #: Sub-tokens that an input row is cut into.
-    sub_tokens: PositiveInt = 32
-    #: Ends of the names of the linear layers to compress.
-    layers: Annotated[tuple[str, ...], Field(min_length=1)]
-
-    @field_validator("layers", mode="before")
-    @classmethod
-    def _as_tuple(cls, value: object) -> object:
-        return tuple(value) if isinstance(value, list) else value
-
-
-class Encoder(Section):
-    """Text to features x_BD."""
-
-    kind: str = "bag"
-    #: `packaged/minilm-l6`, a local folder, or a hub id.
-    pretrained: str = "packaged/minilm-l6"
-    features: PositiveInt = 384
-    #: Width of the bag encoder's residual layer.
-    hidden: PositiveInt = 768
-    #: The bag encoder multiplies the pretrained word embeddings by this before training.
-    embedding_scale: NonNegative = 5.0
-    pooling: Literal["mean", "cls"] = "mean"
-    #: The backward pass computes activations again in place of keeping them.
-    activation_checkpointing: bool = False
-    velora: Velora | None = None
-    #: The encoder computes in this type (autocast); its weights and what follows it stay float32.
-    autocast: Literal["bfloat16"] | None = None
-    dropout: Share = 0.3
-    optimizer: EncoderOptimizer = EncoderOptimizer()
-
-    @field_validator("kind")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        return _one_of(value, modules_of("encoder"), but={"encoder", "velora"})
-
-
-class Intermediate(Section):
-    """Linear + activation between encoder and output layer (paper §2.3: it widens, it is no bottleneck)."""
-
-    width: PositiveInt
-    activation: Literal["relu", "gelu"] = "relu"
-    learning_rate: NonNegative = 1e-3
-    weight_decay: NonNegative = 0.01
-
-
-class Svd(Section):
-    """SVD training (low_rank_svd): weights of its two regularisers, and the one cut of the rank."""
-
-    orthogonality: NonNegative = 1.0
-    sparsity: NonNegative = 1e-3
-    #: Share of Σσ² that the singular values which stay must hold.
-    energy: Annotated[float, Field(gt=0, le=1)] = 0.9
-    #: Share of all steps after which the rank is cut.
-    cut_share: Share = 0.5
-
-
-class Output(Section):
-    """The output layer; `kind` is the name of a module of `xmcbench.output`."""
-
-    kind: str = "dense"
-    #: Inputs a label reads (sparse layers), K.
-    fan_in: PositiveInt | None = None
-    #: Neighbouring labels that share one row of inputs (group-shared layers), G.
-    group: PositiveInt | None = None
-    #: Share of the labels, the most frequent, that a dense head takes (head_tail).
-    head_share: Share = 0.0
-    #: The tail reads the first half of the features and the head the second (head_tail).
-    private_features: bool = False
-    #: Order in which the layer holds its labels; null: that of their ids.
-    label_order: Literal["semantic", "frequency", "random"] | None = None
-    #: Groups that a semantic or random order lays one after another.
-    order_groups: PositiveInt = 512
-    #: Width of the narrow factor (low-rank layers; at the start of SVD training), rank of a block tensor train.
-    rank: PositiveInt | None = None
-    svd: Svd | None = None
-    #: Initial weights are uniform in ± this value.
-    initial_range: NonNegative = 0.02
-    initial_bias: float = 0.0
-    #: `stream`: a block of labels at a time, weights updated in place, where the layer can; `materialise`: all scores
-    #: are formed and trained by autograd, the way of the paper's own memory figures.
-    scores: Literal["stream", "materialise"] = "stream"
-    #: Narrow floats are written back with stochastic rounding, a streaming layer's alone; E4M3 a chunked dense layer's.
-    weight_dtype: Literal["float32", "bfloat16", "float8_e4m3fn"] = "float32"
-    #: What computes a streaming layer: a name of `kernels.dispatch.BACKENDS`.
-    backend: Literal["auto", "cpu", "triton", "torch"] = "auto"
-    #: Labels a chunked layer scores at a time.
-    chunk: PositiveInt = 4096
-    #: Keys of a layer that is not ours; its class checks them.
-    options: dict[str, bool | int | float | str] = {}
-
-    @field_validator("kind")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        return _one_of(value, modules_of("output"), but={"layer", "ordered"})
-
-
-class Topology(Section):
-    """Dynamic sparse training: when × how many × which drop × which grow. A null section keeps the topology static."""
-
-    interval_steps: PositiveInt = 100
-    #: Share of all steps after which the topology is frozen (paper App. C: 0.66).
-    end_share: Share = 0.66
-    #: Share of a label's (or of all) connections that a rewire replaces.
-    fraction: Share = 0.25
-    fraction_decay: Literal["constant", "cosine"] = "constant"
-    #: `fraction` of the connections, or all whose |w| is below a threshold that falls with a half cosine (paper §2.1).
-    amount: Literal["fraction", "threshold"] = "fraction"
-    threshold: NonNegative = 0.01
-    threshold_end: NonNegative = 1e-4
-    #: Rank weights within each label, or over the whole layer.
-    scope: Literal["label", "global"] = "label"
-    drop: str = "magnitude_drop"
-    grow: str = "random_growth"
-    #: SRigL's γ: a label with fewer than γ·K salient connections gives all of its own to the others. Null: never, as an
-    #: output layer must keep its labels.
-    ablation: Share | None = None
-    #: Chase: the share of input features that no label reads any more at the end, and the share that must be kept.
-    removed_channels: Share = 0.0
-    kept_channels: Share = 0.2
-
-    @field_validator("drop")
-    @classmethod
-    def _known_drop(cls, value: str) -> str:
-        return _one_of(value, [m for m in modules_of("topology") if m.endswith("_drop")], but=set())
-
-    @field_validator("grow")
-    @classmethod
-    def _known_growth(cls, value: str) -> str:
-        return _one_of(value, [m for m in modules_of("topology") if m.endswith("_growth")], but=set())
-
-
-class Auxiliary(Section):
-    """The auxiliary objective over label groups (paper §2.3): BCE on multi-hot groups, fading out with a cosine."""
-
-    groups: PositiveInt = 256
-    grouping: Literal["semantic", "random"] = "semantic"
-    #: λ₀, the weight of the auxiliary term at the first step; the main term gets 1 − λ.
-    weight: Share = 0.4
-    cutoff_epochs: Annotated[float, Field(gt=0)] = 5.0
-    learning_rate: NonNegative = 1e-3
-    weight_decay: NonNegative = 0.01
-
-
-class OutputOptimizer(Section):
-    """The output layer's optimiser (decoupled weight decay for all)."""
-
-    kind: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: NonNegative = 2e-3
-    momentum: Share = 0.0
-    weight_decay: NonNegative = 1e-4
-
-
-class Training(Section):
-    """Steps, batches and the machine settings that change bits."""
-
-    epochs: PositiveInt = 15
-    #: Documents of an encoder pass; an optimiser step takes `accumulation` of them.
-    batch_size: PositiveInt = 128
-    #: Micro-batches a step. Their features go through one step of the output layer; encoder passes are then repeated
-    #: for their backward pass, so that activations of one micro-batch exist at a time.
-    accumulation: PositiveInt = 1
-    warmup_share: Share = 0.05
-    #: Warm-up in steps, in place of the share.
-    warmup_steps: PositiveInt | None = None
-    loss: Literal["squared_hinge", "bce"] = "squared_hinge"
-    device: Literal["cpu", "cuda"] = "cpu"
-    #: Threads change the order of sums and so the bits: they are part of the recipe.
-    threads: PositiveInt = 2
-    #: Keep the validation documents out of training; learning curves and all choices are read from them.
-    hold_out_validation: bool = True
-    log_every_steps: PositiveInt = 10
-
-
-class Propensity(Section):
-    """Constants A and B of the propensity model (Jain et al. 2016)."""
-
-    a: NonNegative = 0.55
-    b: NonNegative = 1.5
-
-
-class Evaluation(Section):
-    """What is asked of the predictions."""
-
-    k: PositiveInt = 10
-    #: Which documents are predicted and scored; choices are made on `validation` alone.
-    split: Literal["test", "validation"] = "test"
-    propensity: Propensity = Propensity()
-    #: Rulers beside `all` by which the test predictions are scored: names of `evaluation.rulers.RULERS`.
-    rulers: tuple[Literal["new_links"], ...] = ()
-
-    @field_validator("rulers", mode="before")
-    @classmethod
-    def _known(cls, value: object) -> object:
-        """Refuse here, not by element, so that a mistake is told of the key that holds it."""
-        if not isinstance(value, (list, tuple)) or len(set(map(str, value))) < len(value):
-            raise ValueError(f"{value!r} is not a list of distinct names; allowed: new_links")
-        return tuple(_one_of(str(name), ["new_links"], but=set()) for name in value)
-
-    @model_validator(mode="after")
-    def _of_test(self) -> "Evaluation":
-        if self.rulers and self.split != "test":
-            raise ValueError(
-                f"evaluation.rulers {', '.join(self.rulers)} score the test split; allowed: none"
-            )
-        return self
-
-
-class Data(Section):
-    """What the encoder reads of each document, and which documents it reads together."""
-
-    max_length: PositiveInt = 32
-    validation_documents: PositiveInt = 4096
-    #: Shuffled batches that are sorted by length together, so that one batch needs little padding; 0: a plain shuffle.
-    #: Reference predictors read no batches.
-    length_bucket: Annotated[int, Field(ge=0)] = 0
-    #: Train on the text of every label too, as a document whose only label it is (data sets with label texts).
-    label_augmentation: bool = False
 
 
 class Identity(Section):
@@ -305,7 +101,7 @@ class ReferenceRecipe(Identity):
     runner: Literal["most_frequent", "linear_ovr", "foreign"]
     #: The foreign program (an adapter of `xmcbench.foreign`) and what is handed to it as it stands.
     program: str | None = None
-    options: dict[str, bool | int | float | str] = {}
+    options: dict[str, bool | int | float | str] = Field(default={})
     #: LIBLINEAR's C, tolerance and thread count for linear_ovr.
     regularisation: Annotated[float, Field(gt=0)] = 1.0
     tolerance: Annotated[float, Field(gt=0)] = 0.1
@@ -315,7 +111,7 @@ class ReferenceRecipe(Identity):
     @field_validator("program")
     @classmethod
     def _known_program(cls, value: str | None) -> str | None:
-        return value if value is None else _one_of(value, modules_of("foreign"), but=set())
+        return value if value is None else one_of(value, modules_of("foreign"), but=set())
 
     @model_validator(mode="after")
     def _has_program(self) -> "ReferenceRecipe":
@@ -371,10 +167,3 @@ def fingerprint(recipe: Recipe) -> str:
     values = {**recipe.model_dump(mode="json", exclude_defaults=True), "version": ALGORITHM_VERSION}
     text = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _one_of(value: str, names: list[str], but: set[str]) -> str:
-    choices = [n for n in names if n not in but]
-    if value not in choices:
-        raise ValueError(f"unknown value {value!r}; allowed: {', '.join(choices)}")
-    return value

@@ -2,7 +2,7 @@
 # The ledger is committed and no output: Snakemake would delete it before the job that adds to it.
 from xmcbench.reporting.ledger import missing, read_ledger
 
-LEDGERS = {"tuning": "tuning", "methods": "quick_seeds"}
+LEDGERS = {"tuning": "tuning", "methods": "methods_seeds", "fidelity": "fidelity"}
 
 
 def ledger_of(wildcards):

@@ -120,6 +120,9 @@ class DatasetSpec(Section):
     published: Published = Published()
     #: Recipe values that this data set changes for every method.
     recipe: dict[str, Any] = {}
+    #: The paper's own recipe for this data set (its §1.6 of settings), which a budget with `paper: true` lays over a
+    #: method's: sections that a method does not have, and keys of `output` that it does not set, are left out.
+    paper: dict[str, Any] = {}
 
     def raw_folder(self, own: str | None = None) -> str:
         """Return where the public files lie: a folder of the user's own (config.yaml's or the file's), or the fetched one."""

@@ -226,11 +226,17 @@ class FixedFanIn(OutputLayer):
         index_HK = self.index.to(torch.int64)
         given = None if batch is None else gradient
         plan = topology.plan_rows(self._row_weights(), index_HK, self.features, step, given)
-        moments = [] if optimizer is None else optimizer.state.get(self.weight_LK, {}).values()
+        state = [] if optimizer is None else optimizer.state.get(self.weight_LK, {}).values()
+        moments = [m for m in state if isinstance(m, Tensor) and m.shape == self.weight_LK.shape]
+        if topology.moments == "inherit":
+            source_LK = blocks.rows_of_labels(plan.source_LK, self.group, self.labels)
+            for moment in moments:
+                moment.copy_(moment.gather(1, source_LK))
+            moments = []
         operators.rewire(
             self.weight_LK,
             self.index,
-            [m for m in moments if isinstance(m, Tensor) and m.shape == self.weight_LK.shape],
+            moments,
             plan.index_LK,
             plan.source_LK,
             plan.new_LK,

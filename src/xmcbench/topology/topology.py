@@ -48,6 +48,7 @@ class Topology:
         self.schedule = Schedule.of(recipe, total_steps)
         self.scope = recipe.scope
         self.ablation = recipe.ablation
+        self.moments = recipe.moments
         self.channels = (recipe.removed_channels, recipe.kept_channels)
         self._seed = seed
         self._importance: Callable[[Tensor], Tensor] = import_module(

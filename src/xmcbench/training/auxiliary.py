@@ -23,8 +23,9 @@ class AuxiliaryHead(nn.Module):
     Sum over outputs, divided by B, is the main loss's own scale, so that λ weighs like against like.
     """
 
-    def __init__(self, features: int, group_L: Tensor, seed: int) -> None:
+    def __init__(self, features: int, group_L: Tensor, seed: int, reduction: str = "sum") -> None:
         super().__init__()
+        self.reduction = reduction
         groups = int(group_L.max()) + 1
         self.group_L: Tensor
         self.register_buffer("group_L", group_L.to(torch.int64), persistent=False)
@@ -40,10 +41,8 @@ class AuxiliaryHead(nn.Module):
         """Return the auxiliary loss (differentiable scalar)."""
         z_BG = self.linear(x_BD)
         target_BG = positives.grouped(self.group_L).multi_hot(z_BG.shape[1], z_BG.dtype)
-        return (
-            nn.functional.binary_cross_entropy_with_logits(z_BG, target_BG, reduction="sum")
-            / positives.documents
-        )
+        total = nn.functional.binary_cross_entropy_with_logits(z_BG, target_BG, reduction="sum")
+        return total / (z_BG.numel() if self.reduction == "mean" else positives.documents)
 
 
 def cutoff_step(recipe: Auxiliary, steps_per_epoch: int) -> int:

@@ -16,11 +16,15 @@ from xmcbench.recipe import TrainRecipe
 from xmcbench.seeds import derive
 from xmcbench.training.auxiliary import AuxiliaryHead
 
-ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"relu": torch.relu, "gelu": nn.functional.gelu}
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": torch.relu,
+    "gelu": nn.functional.gelu,
+    "none": lambda x: x,
+}
 
 
 class IntermediateLayer(nn.Module):
-    """Linear + activation. Without the activation two linear maps would collapse into one of rank ≤ D."""
+    """Linear + activation. Without one (`none`, the official code) two linear maps are one of rank ≤ D."""
 
     def __init__(self, features: int, width: int, activation: str) -> None:
         super().__init__()
@@ -62,7 +66,8 @@ class Network(nn.Module):
             self.output = Ordered(self.output, order_L)
         self.auxiliary: AuxiliaryHead | None = None
         if group_L is not None:
-            self.auxiliary = AuxiliaryHead(recipe.encoder.features, group_L, recipe.seed)
+            reduction = recipe.auxiliary.reduction if recipe.auxiliary is not None else "sum"
+            self.auxiliary = AuxiliaryHead(recipe.encoder.features, group_L, recipe.seed, reduction)
 
     def features(self, token_T: Tensor, offset_B: Tensor) -> Tensor:
         """Return what the output layer reads, x_BD or x_BI, with dropout off in evaluation mode."""
