@@ -202,3 +202,22 @@ def test_ablation_keeps_the_budget_on_any_shape(labels: int, features: int, shar
     for step in (10, 20, 30):
         layer.rewire(rule, step, None, a_batch(4, features, labels, seed + step))
         layer.check_invariants()
+
+
+@pytest.mark.parametrize("moments, expected", [("reset", 0.0), ("inherit", 3.0)])
+def test_a_new_connection_starts_without_moments_or_with_those_it_replaces(
+    moments: str, expected: float
+) -> None:
+    layer = layer_of(FixedFanIn, 12, 1)
+    assert isinstance(layer, FixedFanIn)
+    with torch.no_grad():
+        layer.weight_LK.copy_(torch.tensor([[0.5, 0.01, 0.4]]))
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=0.1)
+    optimizer.state[layer.weight_LK]["exp_avg"] = torch.tensor([[1.0, 3.0, 2.0]])
+    kept = {int(layer.index[0, 0]): 1.0, int(layer.index[0, 2]): 2.0}
+    layer.rewire(topology(fraction=0.34, moments=moments), 10, optimizer)
+    after = dict(
+        zip(layer.index[0].tolist(), optimizer.state[layer.weight_LK]["exp_avg"][0].tolist(), strict=True)
+    )
+    assert {i: after.pop(i) for i in kept} == kept
+    assert list(after.values()) == [expected]

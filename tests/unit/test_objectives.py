@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from xmcbench.positives import Positives
 from xmcbench.training.auxiliary import AuxiliaryHead, fading_weight
 from xmcbench.training.losses import BinaryCrossEntropy, SquaredHinge
+from xmcbench.training.network import IntermediateLayer
 from xmcbench.training.optimizers import cosine_with_warmup
 
 
@@ -64,3 +65,17 @@ def test_rates_warm_up_and_fall_to_zero() -> None:
     assert factors[:5] == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
     assert factors[20] == pytest.approx(0.0)
     assert factors[4:] == sorted(factors[4:], reverse=True)
+
+
+def test_a_mean_auxiliary_loss_is_the_sum_over_all_groups() -> None:
+    group_L = torch.tensor([0, 1, 2, 3, 1])
+    positives = Positives(2, torch.tensor([0, 1]), torch.tensor([4, 0]))
+    x_BD = torch.randn(2, 6)
+    total, mean = (AuxiliaryHead(6, group_L, 1, how).loss(x_BD, positives) for how in ("sum", "mean"))
+    torch.testing.assert_close(total, 4 * mean)
+
+
+def test_an_intermediate_layer_without_activation_is_linear() -> None:
+    layer = IntermediateLayer(4, 9, "none")
+    a, b = torch.randn(3, 4), torch.randn(3, 4)
+    torch.testing.assert_close(layer(a + b) + layer(torch.zeros(3, 4)), layer(a) + layer(b))

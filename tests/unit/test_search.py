@@ -14,6 +14,7 @@ from xmcbench.errors import ConfigError
 from xmcbench.plan import Project, Run
 from xmcbench.recipe import TrainRecipe
 from xmcbench.reporting.ledger import best_trials, missing, read_ledger, record
+from xmcbench.reporting.ledger_table import with_ledgers
 from xmcbench.search import Range, draw_trial
 
 from ..conftest import ROOT
@@ -132,6 +133,57 @@ def finish(run: Run, root: Path, precision: float) -> None:
         ("env", {"hardware": "a-machine"}),
     ):
         (folder / f"{name}.json").write_text(json.dumps(content))
+
+
+def test_documents_show_what_the_ledgers_hold(config: Path, tmp_path: Path) -> None:
+    runs = trials(config)
+    for run, precision in zip(runs, (40.0, 55.5, 50.0, 30.0, 20.0, 10.0), strict=True):
+        finish(run, tmp_path, precision)
+    record(tmp_path / "tuning.csv", runs, tmp_path)
+    document = tmp_path / "page.md"
+    document.write_text("# A\n<!-- ledger:tuning -->\nold\n<!-- ledger:end -->\nB\n")
+    text = with_ledgers(document, tmp_path)
+    assert "old" not in text and text.startswith("# A\n") and text.endswith("\nB\n")
+    best = next(line for line in text.splitlines() if "| dense | best trial (1) |" in line)
+    rate = runs[1].value_of("output_optimizer.learning_rate")
+    assert "55.50" in best and f"learning_rate {rate:g}" in best
+    document.write_text("nothing here")
+    with pytest.raises(ConfigError, match="no block between"):
+        with_ledgers(document, tmp_path)
+
+
+@pytest.mark.parametrize("document", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
+def test_the_documents_of_the_project_are_current(document: Path) -> None:
+    current = with_ledgers(document, ROOT / "results" / "reference")
+    assert document.read_text() == current, "run: snakemake --cores all readme"
+
+
+def test_fidelity_presets_differ_in_the_documented_keys_alone() -> None:
+    presets = {
+        name: {
+            f"{section}.{key}": value
+            for section, values in yaml.safe_load((ROOT / f"config/fidelity/{name}.yaml").read_text()).items()
+            for key, value in values.items()
+        }
+        for name in ("printed", "official", "corrected")
+    }
+    table = {}
+    for line in (ROOT / "docs" / "fidelity.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) == 5 and cells[0].startswith("`"):
+            table[cells[0].strip("`")] = dict(
+                zip(("printed", "official", "corrected"), cells[1:4], strict=True)
+            )
+    differing = {
+        key
+        for keys in presets.values()
+        for key in keys
+        if len({str(preset.get(key)) for preset in presets.values()}) > 1
+    }
+    assert differing == set(table)
+    for key, row in table.items():
+        for name, shown in row.items():
+            assert str(presets[name].get(key, "the method's")) == shown, (key, name)
 
 
 def test_a_ledger_keeps_what_is_finished_and_plans_what_is_missing(config: Path, tmp_path: Path) -> None:

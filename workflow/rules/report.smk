@@ -83,6 +83,7 @@ rule readme:
         "results/reference/run.csv",
         "results/reference/run_methods.csv",
         "results/reference/kernels.csv",
+        sorted(map(str, Path("results/reference").glob("*.csv"))),
     log:
         "logs/readme.log",
     conda:

@@ -24,6 +24,7 @@ def register(command: Register) -> None:
             sub.add_argument("--partial", action="store_true", help="build everything from what is there")
     readme = command("readme", _readme, "rewrite the numbers of the README")
     readme.add_argument("--readme", type=Path, default=Path("README.md"))
+    readme.add_argument("--docs", type=Path, default=Path("docs"))
     readme.add_argument("--reference", type=Path, default=Path("results/reference"))
 
 
@@ -59,6 +60,8 @@ def _report(parsed: argparse.Namespace, log: logging.Logger) -> None:
 
 
 def _readme(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.reporting.ledger_table import rewrite_documents
     from xmcbench.reporting.readme import rewrite_readme
 
     rewrite_readme(parsed.readme, parsed.reference)
+    rewrite_documents(parsed.docs, parsed.reference)

@@ -1,0 +1,84 @@
+"""Tables of the documents under docs/, written between markers from the ledgers of results/reference/."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from xmcbench.atomic import write_text
+from xmcbench.errors import ConfigError
+from xmcbench.reporting.ledger import best_trials, read_ledger
+from xmcbench.reporting.number_format import mean_sd
+from xmcbench.reporting.tables import markdown
+
+#: `<!-- ledger:NAME -->` … `<!-- ledger:end -->`; NAME is a file of results/reference/, `tuning` one of trials.
+BLOCK = re.compile(r"<!-- ledger:(\w+) -->\n.*?<!-- ledger:end -->", re.DOTALL)
+SHOWN = [("P", 1), ("P", 3), ("P", 5), ("PSP", 1), ("PSP", 5)]
+
+
+def with_ledgers(document: Path, reference: Path) -> str:
+    """Return a document with the current table between each pair of markers; raises ConfigError if it has none."""
+    text = document.read_text(encoding="utf-8")
+    if not BLOCK.search(text):
+        raise ConfigError(f"{document}: no block between <!-- ledger:NAME --> and <!-- ledger:end -->")
+    return BLOCK.sub(
+        lambda found: f"<!-- ledger:{found[1]} -->\n{_table(found[1], reference)}<!-- ledger:end -->", text
+    )
+
+
+def rewrite_documents(folder: Path, reference: Path) -> None:
+    """Put the current tables into every document of a folder."""
+    for document in sorted(folder.glob("*.md")):
+        write_text(document, with_ledgers(document, reference))
+
+
+def _table(name: str, reference: Path) -> str:
+    rows = read_ledger(reference / f"{name}.csv")
+    if not rows:
+        return "Nothing was recorded yet.\n"
+    frame = pd.DataFrame(rows)
+    frame["value"] = pd.to_numeric(frame["value"], errors="coerce")
+    shown = _trials(frame, rows) if name == "tuning" else _runs(frame)
+    hardware = ", ".join(sorted(frame["hardware"].unique()))
+    return f"{markdown(shown)}\nFrom results/reference/{name}.csv; on {hardware}; accuracy in percent.\n"
+
+
+def _runs(frame: pd.DataFrame) -> pd.DataFrame:
+    table = []
+    for method, its in frame.groupby("method", sort=True):
+        declared = its[its["metric"] == "memory_classifier"]["value"] / 2**20
+        seconds = its[its["metric"] == "epoch_seconds"]["value"]
+        measured = its[its["metric"].str.startswith("measured_")].groupby("seed")["value"].sum() / 2**20
+        resources = {
+            "Declared (MiB)": mean_sd(declared[:1], lambda v: f"{v:.1f}"),
+            "Measured, output layer (MiB)": mean_sd(measured[:1], lambda v: f"{v:.1f}"),
+            "Epoch (s)": mean_sd(seconds, lambda v: f"{v:.1f}"),
+        }
+        runs = {"Run": str(method), "Seeds": str(its["seed"].nunique())}
+        table.append({**runs, **_accuracy(its), **resources})
+    return pd.DataFrame(table)
+
+
+def _trials(frame: pd.DataFrame, rows: list[dict[str, object]]) -> pd.DataFrame:
+    """Best trial of each method beside the method as it stood, on validation documents."""
+    table = []
+    for method, best in best_trials(rows).items():
+        for name, trial in (("as it stood", f"{method}@trial=0"), ("best trial", best)):
+            its = frame[frame["method"] == trial]
+            drawn = its[its["metric"].str.startswith("recipe:")]
+            keys = ", ".join(
+                f"{str(k).removeprefix('recipe:').split('.', 1)[-1]} {v:g}"
+                for k, v in zip(drawn["metric"], drawn["value"], strict=True)
+            )
+            number = trial.rpartition("=")[2]
+            table.append({"Method": method, "Trial": f"{name} ({number})", **_accuracy(its), "Drawn": keys})
+    return pd.DataFrame(table)
+
+
+def _accuracy(its: pd.DataFrame) -> dict[str, str]:
+    return {
+        f"{metric}@{k}": mean_sd(
+            its[(its["metric"] == metric) & (its["k"] == str(k))]["value"], lambda v: f"{v:.2f}"
+        )
+        for metric, k in SHOWN
+    }
