@@ -11,9 +11,22 @@ from pydantic import ValidationError
 from xmcbench.config_files import BudgetFile, Cell, GridFile, MethodFile, config_files
 from xmcbench.data.dataset import DatasetSpec, SampleSpec, load_dataset_spec
 from xmcbench.errors import ConfigError, DeviceError, allowed
-from xmcbench.recipe import Recipe, ReferenceRecipe, TrainRecipe, canonical, merge, recipe_of
+from xmcbench.planned_run import Run, nested, parse_tokens_name, point_name, tokens_name
+from xmcbench.recipe import Recipe, ReferenceRecipe, TrainRecipe, merge, recipe_of
 from xmcbench.search import Range, draw_trial
 from xmcbench.yaml_config import first_mistake, load_model, load_yaml
+
+__all__ = [
+    "Method",
+    "Project",
+    "Run",
+    "check_devices",
+    "nested",
+    "paper_recipe",
+    "parse_tokens_name",
+    "point_name",
+    "tokens_name",
+]
 
 
 @dataclass(frozen=True)
@@ -34,96 +47,6 @@ class Method:
     def display(self) -> tuple[str, str, str, int, str]:
         """What tables and figures show of the method."""
         return (self.name, self.label, self.group, self.order, self.citation)
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run of a grid."""
-
-    dataset: str
-    method: str
-    base_method: str
-    seed: int
-    budget: str
-    sample_budget: str
-    recipe: Recipe
-    #: Recipe keys that a random search draws for this run.
-    searched: tuple[str, ...] = ()
-
-    @property
-    def folder(self) -> str:
-        """Where the run's files lie: a pure function of its identity."""
-        return f"results/runs/{self.budget}/{self.dataset}/{self.method}/seed{self.seed}"
-
-    @property
-    def sample_folder(self) -> str:
-        """The budget's sample of the data set."""
-        return f"resources/samples/{self.sample_budget}/{self.dataset}"
-
-    @property
-    def tokens_folder(self) -> str:
-        """The sample's tokens for this run's encoder."""
-        return f"resources/tokens/{self.sample_budget}/{self.dataset}/{self.tokens_name}"
-
-    @property
-    def tokens_name(self) -> str:
-        """Tokenizer, length, and whether special tokens are in: all that the tokens depend on."""
-        recipe = self.recipe
-        pretrained, special = "packaged/minilm-l6", False
-        if isinstance(recipe, TrainRecipe):
-            pretrained, special = recipe.encoder.pretrained, recipe.encoder.kind != "bag"
-        return tokens_name(pretrained, recipe.data.max_length, special)
-
-    @property
-    def groups_file(self) -> str | None:
-        """The label groups of the auxiliary objective, if the run has one."""
-        if not isinstance(self.recipe, TrainRecipe) or self.recipe.auxiliary is None:
-            return None
-        return self._groups(self.recipe.auxiliary.grouping, self.recipe.auxiliary.groups)
-
-    @property
-    def order_file(self) -> str | None:
-        """The label groups that the output layer lays side by side, if its order needs any."""
-        if not isinstance(self.recipe, TrainRecipe):
-            return None
-        output = self.recipe.output
-        if output.label_order in (None, "frequency"):
-            return None
-        return self._groups(output.label_order, output.order_groups)
-
-    def _groups(self, grouping: str, groups: int) -> str:
-        folder = f"resources/groups/{self.sample_budget}/{self.dataset}"
-        return f"{folder}/{grouping}-{groups}-seed{self.seed}.npy"
-
-    def value_of(self, key: str) -> Any:
-        """Return a recipe value by its dotted key; None where a section on its way is null."""
-        value: Any = self.recipe.model_dump()
-        for part in key.split("."):
-            value = None if value is None else value[part]
-        return value
-
-    @property
-    def canonical_recipe(self) -> str:
-        """The recipe as the text that the workflow compares."""
-        return canonical(self.recipe)
-
-
-def tokens_name(pretrained: str, max_length: int, special: bool) -> str:
-    """Name a folder of tokens; `parse_tokens_name` reads it back."""
-    return f"{pretrained.replace('/', '--')}+{max_length}{'+special' if special else ''}"
-
-
-def parse_tokens_name(name: str) -> tuple[str, int, bool]:
-    """Return (pretrained, max_length, special) of a token folder's name."""
-    pretrained, length, *rest = name.split("+")
-    return pretrained.replace("--", "/"), int(length), rest == ["special"]
-
-
-def point_name(method: str, point: dict[str, int | float | str]) -> str:
-    """Append the swept values to a method's name, e.g. `fixed_fan_in_set_aux@fan_in=64,cutoff=5`."""
-    if not point:
-        return method
-    return method + "@" + ",".join(f"{axis}={value}" for axis, value in point.items())
 
 
 class Project:
@@ -354,14 +277,6 @@ def check_devices(runs: list[Run]) -> None:
                     "cuda was asked for, but this machine has none; allowed: cpu"
                 )
             return
-
-
-def nested(key: str, value: Any) -> dict[str, Any]:
-    """Return a dotted key and its value as nested mappings."""
-    for part in reversed(key.split(".")):
-        value = {part: value}
-    nested: dict[str, Any] = value
-    return nested
 
 
 def _has(values: Any, place: list[str]) -> bool:

@@ -15,9 +15,13 @@ rule foreign_environment:
         "logs/foreign/{program}.log",
     wildcard_constraints:
         program=r"\w+",
+    conda:
+        "../../envs/xmcbench.yaml"
+    params:
+        python=sys.executable,
     shell:
         "rm -rf resources/foreign/{wildcards.program}; "
-        "( {sys.executable} -m venv resources/foreign/{wildcards.program} && "
+        "( {params.python} -m venv resources/foreign/{wildcards.program} && "
         "resources/foreign/{wildcards.program}/bin/python -m pip install -r {input} ) >{log} 2>&1 "
         "&& touch {output}"
 
