@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 from xmcbench.config_files import ConfigFile
 from xmcbench.errors import XmcbenchError
 from xmcbench.plan import Project, check_devices, tokens_name
+from xmcbench.reporting.ledger import missing, read_ledger
 from xmcbench.reporting.outputs import (
     FIGURES,
     SUFFIXES,
@@ -97,6 +98,19 @@ def collected_of(source):
     """What `collect` reads of them: if a run lost one of these, it is made again, not shown with what is left."""
     return [
         f for f in runs_of(source) if not f.endswith(("topk.npz", "model.safetensors"))
+    ]
+
+
+#: Ledger of results/reference/ → the grid whose finished runs it keeps.
+LEDGERS = {"tuning": "tuning", "methods": "methods_seeds", "fidelity": "fidelity"}
+
+
+def ledger_of(wildcards):
+    """What is missing in a ledger."""
+    rows = read_ledger(Path(f"results/reference/{wildcards.ledger}.csv"))
+    return [
+        f"{run.folder}/metrics.json"
+        for run in missing(GRIDS[LEDGERS[wildcards.ledger]], rows)
     ]
 
 

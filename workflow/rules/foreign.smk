@@ -1,10 +1,6 @@
 # Programs of others, each in an environment of its own that is built from its pins. Never part of `all`.
 
 
-def program_of(wildcards):
-    return run_of(wildcards).recipe.program
-
-
 rule foreign_environment:
     input:
         "envs/foreign/{program}.txt",
@@ -29,7 +25,7 @@ rule foreign_environment:
 rule foreign:
     input:
         unpack(run_inputs),
-        ready=lambda w: f"resources/foreign/{program_of(w)}/ready",
+        ready=lambda w: f"resources/foreign/{run_of(w).recipe.program}/ready",
     output:
         [
             f"results/runs/{{budget}}/{{dataset}}/{{method}}/seed{{seed}}/{f}"
