@@ -102,7 +102,13 @@ def collected_of(source):
 
 
 #: Ledger of results/reference/ → the grid whose finished runs it keeps.
-LEDGERS = {"tuning": "tuning", "methods": "methods_seeds", "fidelity": "fidelity"}
+LEDGERS = {
+    "tuning": "tuning",
+    "methods": "methods_seeds",
+    "fidelity": "fidelity",
+    "foreign": "foreign",
+    "foreign_full": "foreign_full",
+}
 
 
 def ledger_of(wildcards):
