@@ -58,6 +58,8 @@ class Encoder(Section):
     hidden: PositiveInt = 768
     #: The bag encoder multiplies the pretrained word embeddings by this before training.
     embedding_scale: NonNegative = 5.0
+    #: Share of a document's tokens that the bag encoder leaves out of a training step.
+    token_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     pooling: Literal["mean", "cls"] = "mean"
     #: The backward pass computes activations again in place of keeping them.
     activation_checkpointing: bool = False

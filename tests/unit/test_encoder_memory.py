@@ -135,3 +135,22 @@ def test_names_fit_by_their_end() -> None:
     compress(model, Velora(layers=("value",), sub_tokens=2))
     kinds = {name: type(part).__name__ for name, part in model.named_modules() if hasattr(part, "weight")}
     assert kinds == {"a.value": "VeloraLinear", "a.key": "Linear", "value": "VeloraLinear"}
+
+
+def test_dropped_tokens_are_drawn_in_training_alone_and_the_rest_weigh_more() -> None:
+    torch.manual_seed(0)
+    encoder = Bag(torch.eye(8), torch.ones(8), 4, token_dropout=0.5)
+    token_T, offset_B = torch.arange(8), torch.tensor([0, 4])
+    seen: list[torch.Tensor] = []
+    encoder.hidden.register_forward_pre_hook(lambda m, given: seen.append(given[0].detach()))
+    for _ in range(50):
+        encoder(token_T, offset_B)
+    bags = torch.stack(seen)
+    kept = (bags > 0).sum(dim=2)
+    assert set(kept.unique().tolist()) == {0, 1, 2, 3, 4}
+    totals = bags.sum(dim=2)
+    torch.testing.assert_close(totals[kept > 0], torch.ones(int((kept > 0).sum())))
+    assert bool((totals[kept == 0] == 0).all())
+    encoder.eval()
+    encoder(token_T, offset_B)
+    assert torch.equal(seen[-1], torch.cat([torch.eye(8)[:4].mean(0)[None], torch.eye(8)[4:].mean(0)[None]]))

@@ -23,10 +23,17 @@ WORD_EMBEDDINGS = ("embeddings.word_embeddings.weight", "bert.embeddings.word_em
 class Bag(Encoder):
     """x = LayerNorm(e + W₂ relu(W₁ e)), e = Σ_t idf_t·E_t / Σ_t idf_t over a document's tokens.
 
-    An empty document has e = 0, and so the features of the biases alone.
+    An empty document has e = 0, and so the features of the biases alone; so has one whose tokens are all dropped.
     """
 
-    def __init__(self, embedding_VD: Tensor, idf_V: Tensor, hidden: int, checkpointing: bool = False) -> None:
+    def __init__(
+        self,
+        embedding_VD: Tensor,
+        idf_V: Tensor,
+        hidden: int,
+        checkpointing: bool = False,
+        token_dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         vocabulary, features = embedding_VD.shape
         self.embedding = nn.EmbeddingBag(vocabulary, features, mode="sum", sparse=True)
@@ -37,14 +44,18 @@ class Bag(Encoder):
         self.hidden = nn.Linear(features, hidden)
         self.residual = nn.Linear(hidden, features)
         self.norm = nn.LayerNorm(features)
-        self.checkpointing = checkpointing
+        self.checkpointing, self.token_dropout = checkpointing, token_dropout
 
     def forward(self, token_T: Tensor, offset_B: Tensor) -> Tensor:
         weight_T = self.idf_V[token_T]
+        if self.training and self.token_dropout:
+            weight_T = weight_T * (torch.rand(weight_T.shape, device=weight_T.device) >= self.token_dropout)
         length_B = torch.diff(offset_B, append=offset_B.new_tensor([token_T.numel()]))
         document_T = torch.repeat_interleave(torch.arange(offset_B.numel(), device=offset_B.device), length_B)
         total_B = torch.zeros(offset_B.numel(), device=weight_T.device).index_add_(0, document_T, weight_T)
-        bag_BD = self.embedding(token_T, offset_B, per_sample_weights=weight_T / total_B[document_T])
+        bag_BD = self.embedding(
+            token_T, offset_B, per_sample_weights=weight_T / total_B.clamp(min=1e-12)[document_T]
+        )
         if self.checkpointing and self.training:
             again_BD: Tensor = checkpoint(self._mixed, bag_BD, use_reentrant=False)
             return again_BD
@@ -70,7 +81,13 @@ def build(recipe: Recipe, vocabulary: int, pad_id: int, inverse_frequency: Calla
             f"of {recipe.pretrained}; allowed: {embedding_VD.shape[1]} features, {embedding_VD.shape[0]} tokens"
         )
     idf_V = torch.from_numpy(inverse_frequency().astype(np.float32))
-    return Bag(embedding_VD * recipe.embedding_scale, idf_V, recipe.hidden, recipe.activation_checkpointing)
+    return Bag(
+        embedding_VD * recipe.embedding_scale,
+        idf_V,
+        recipe.hidden,
+        recipe.activation_checkpointing,
+        recipe.token_dropout,
+    )
 
 
 def word_embeddings(file: Path) -> Tensor:
