@@ -26,6 +26,7 @@ rule foreign:
     input:
         unpack(run_inputs),
         ready=lambda w: f"resources/foreign/{run_of(w).recipe.program}/ready",
+        pins=lambda w: f"envs/foreign/{run_of(w).recipe.program}.txt",
     output:
         [
             f"results/runs/{{budget}}/{{dataset}}/{{method}}/seed{{seed}}/{f}"
@@ -46,4 +47,4 @@ rule foreign:
     shell:
         "xmcbench train --recipe {params.recipe:q} --run {params.run}"
         " --sample $(dirname {input.sample}) --tokens $(dirname {input.tokens})"
-        " --python $(dirname {input.ready})/bin/python --log {log}"
+        " --python $(dirname {input.ready})/bin/python --pins {input.pins} --log {log}"

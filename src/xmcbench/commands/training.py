@@ -34,6 +34,9 @@ def register(command: Register) -> None:
     train.add_argument(
         "--python", type=Path, default=None, help="interpreter of a foreign program's environment"
     )
+    train.add_argument(
+        "--pins", type=Path, default=None, help="what is installed there: name==version a line"
+    )
     train.set_defaults(leaves_reason=True)
     command("score", _score, "score a run's predictions", "run", "sample")
 
@@ -63,9 +66,12 @@ def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:
             parsed.order,
         )
     else:
+        from xmcbench.training.foreign import ForeignEnvironment
         from xmcbench.training.reference import reference_run
 
-        reference_run(recipe, parsed.run, parsed.sample, parsed.tokens, log, parsed.python)
+        given = parsed.python is not None and parsed.pins is not None
+        environment = ForeignEnvironment(parsed.python, parsed.pins) if given else None
+        reference_run(recipe, parsed.run, parsed.sample, parsed.tokens, log, environment)
     (parsed.run / "failed.json").unlink(missing_ok=True)
 
 

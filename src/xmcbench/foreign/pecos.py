@@ -13,6 +13,9 @@ sys.path.remove(str(Path(__file__).parent))
 from pecos.xmc import Indexer, LabelEmbeddingFactory
 from pecos.xmc.xlinear.model import XLinearModel
 
+#: The program's own would do, but a mistyped option must not pass as one of them.
+DEFAULTS = {"nr_splits": 16, "max_leaf_size": 100, "Cp": 1.0, "Cn": 1.0, "beam_size": 10}
+
 
 def main(folder: Path) -> None:
     """Fit and predict."""
@@ -20,20 +23,20 @@ def main(folder: Path) -> None:
     train, truth, test = (
         sp.load_npz(folder / f"{name}.npz").tocsr().astype(np.float32) for name in ("train", "truth", "test")
     )
-    own, k, threads = options["options"], options["k"], options["threads"]
+    own, k, threads = {**DEFAULTS, **options["options"]}, options["k"], options["threads"]
+    if set(own) != set(DEFAULTS):
+        sys.exit(f"unknown options {sorted(set(own) - set(DEFAULTS))}; allowed: {sorted(DEFAULTS)}")
     began = time.perf_counter()
     clusters = Indexer.gen(
         LabelEmbeddingFactory.create(truth, train, method="pifa"),
         seed=options["seed"],
         threads=threads,
-        nr_splits=own.get("nr_splits", 16),
-        max_leaf_size=own.get("max_leaf_size", 100),
+        nr_splits=own["nr_splits"],
+        max_leaf_size=own["max_leaf_size"],
     )
-    model = XLinearModel.train(
-        train, truth, C=clusters, threads=threads, Cp=own.get("Cp", 1.0), Cn=own.get("Cn", 1.0)
-    )
+    model = XLinearModel.train(train, truth, C=clusters, threads=threads, Cp=own["Cp"], Cn=own["Cn"])
     trained = time.perf_counter()
-    ranked = model.predict(test, only_topk=k, beam_size=own.get("beam_size", 10), threads=threads)
+    ranked = model.predict(test, only_topk=k, beam_size=own["beam_size"], threads=threads)
     label = np.full((test.shape[0], k), -1, np.int32)
     score = np.full((test.shape[0], k), -np.inf, np.float32)
     for row in range(test.shape[0]):

@@ -21,7 +21,7 @@ from xmcbench.data.tokens import TokenStore
 from xmcbench.data.training_documents import TrainingDocuments, training_documents
 from xmcbench.evaluation.rulers import predictions_to_store
 from xmcbench.recipe import ReferenceRecipe, canonical
-from xmcbench.training.foreign import foreign
+from xmcbench.training.foreign import ForeignEnvironment, foreign
 from xmcbench.training.hardware import environment, peak_rss_bytes
 from xmcbench.training.lock import run_lock
 from xmcbench.training.predict import write_topk
@@ -35,12 +35,9 @@ def reference_run(
     sample_folder: Path,
     tokens_folder: Path,
     log: logging.Logger,
-    python: Path | None = None,
+    foreign_environment: ForeignEnvironment | None = None,
 ) -> None:
-    """Fit the reference predictor, rank the test documents, and write the run's files.
-
-    python: the interpreter of a foreign program's own environment.
-    """
+    """Fit the reference predictor, rank the test documents, and write the run's files."""
     with run_lock(run_folder):
         store, tokens = PreparedStore.open(sample_folder), TokenStore.open(tokens_folder)
         documents = training_documents(
@@ -48,18 +45,19 @@ def reference_run(
         )
         k = predictions_to_store(store, recipe.evaluation.k, recipe.evaluation.rulers)
         if recipe.runner == "foreign":
-            result = foreign(recipe, tfidf_of(store, tokens, documents), store.labels, k, python)
+            result = foreign(recipe, tfidf_of(store, tokens, documents), store.labels, k, foreign_environment)
         else:
             result = RUNNERS[recipe.runner](recipe, store, tokens, documents, k)
         write_json(run_folder / "recipe.json", json.loads(canonical(recipe)))
         write_topk(run_folder / "topk.npz", result.label_Nk, result.score_Nk)
-        write_json(run_folder / "env.json", environment("cpu"))
+        packages = {f"{recipe.program}: {name}": version for name, version in result.packages.items()}
+        write_json(run_folder / "env.json", {**environment("cpu"), **packages})
         timing = {
             "epoch_seconds": [],
             "train_seconds": result.train_seconds,
             "predict_seconds": result.predict_seconds,
             "predict_documents": int(result.label_Nk.shape[0]),
-            "peak_rss_bytes": peak_rss_bytes(),
+            "peak_rss_bytes": result.peak_rss_bytes or peak_rss_bytes(),
             "memory_bytes": {"weight": result.weight_bytes},
             "parameters": {"classifier": result.parameters, "encoder": 0},
         }
