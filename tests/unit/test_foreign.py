@@ -193,9 +193,22 @@ time.sleep(60)
 
 
 def test_foreign_programs_are_in_no_grid_but_their_own(project: Project) -> None:
-    for grid in project.grids:
-        foreign_runs = [run for run in project.runs(grid) if run.recipe.runner == "foreign"]
-        assert bool(foreign_runs) == (grid in {"foreign", "foreign_full"})
+    own = {"foreign", "foreign_full"}
+    with_some = {g for g in project.grids if any(r.recipe.runner == "foreign" for r in project.runs(g))}
+    assert own <= with_some
+    # Somebody's own grid may have some; what `all`, CI and the targets of our methods run has none.
+    ours = {
+        "quick",
+        "smoke",
+        "methods",
+        "methods_seeds",
+        "quick_seeds",
+        "matrix",
+        "tuning",
+        "paper",
+        "fidelity",
+    }
+    assert ours <= set(project.grids) and not ours & with_some
 
 
 @pytest.mark.parametrize(
@@ -205,7 +218,7 @@ def test_foreign_programs_are_in_no_grid_but_their_own(project: Project) -> None
         ({"runner": "linear_ovr", "program": "omikuji"}, "a program belongs to runner foreign"),
         (
             {"runner": "foreign", "program": "excel"},
-            "unknown value 'excel'; allowed: napkinxc, omikuji, pecos",
+            "unknown value 'excel'; allowed: .*napkinxc, .*omikuji, .*pecos",
         ),
     ],
 )
