@@ -1,10 +1,8 @@
 """A program of others as a reference: its interpreter runs its adapter on the same features, and we score what it ranks."""
 
 import json
-import resource
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +26,19 @@ def version(name):
     try: return m.version(name)
     except m.PackageNotFoundError: return None
 print(json.dumps({name: version(name) for name in sys.argv[1:]}))
+"""
+
+#: Runs an adapter as a script and leaves its peak of memory. The kernel hands the parent's ru_maxrss down to a child, so
+#: that the program itself must read the size that began anew with it (VmHWM; not left where there is no /proc).
+LAUNCH = """
+import os, runpy, sys
+adapter, folder = sys.argv[1:]
+sys.argv, sys.path[0] = [adapter, folder], os.path.dirname(adapter)
+runpy.run_path(adapter, run_name="__main__")
+if os.path.exists("/proc/self/status"):
+    sizes = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")]
+    with open(os.path.join(folder, "peak_kib"), "w") as file:
+        file.write(sizes[0])
 """
 
 
@@ -100,7 +111,7 @@ def foreign(
         options = {"k": k, "seed": recipe.seed, "threads": recipe.threads, "options": recipe.options}
         (folder / "options.json").write_text(json.dumps(options), encoding="utf-8")
         done = subprocess.run(
-            [str(environment.python), str(adapter), name],
+            [str(environment.python), "-c", LAUNCH, str(adapter), name],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -111,9 +122,12 @@ def foreign(
                 f"{recipe.program}: ended with status {done.returncode}: {_last_line(done.stdout)}"
             )
         result = _read(folder / "prediction.npz", features.test_NV.shape[0], labels, k, recipe.program)
-    # The largest child's; one starts as a copy of this process, so that it is the larger of the two.
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return replace(result, packages=packages, peak_rss_bytes=peak)
+        peak = folder / "peak_kib"
+        return replace(
+            result,
+            packages=packages,
+            peak_rss_bytes=int(peak.read_text()) * 1024 if peak.is_file() else None,
+        )
 
 
 @contextmanager
