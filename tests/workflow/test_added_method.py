@@ -97,8 +97,8 @@ def test_the_example_pins_what_the_project_pins() -> None:
 
 def test_the_readme_shows_these_files_word_for_word() -> None:
     readme = (ROOT / "README.md").read_text()
-    for file in ("mach.yaml", "hashed.py"):
-        text = (EXAMPLE / file).read_text()
-        assert f"\n{text}```" in readme, f"README.md does not show examples/add_a_method/{file}"
+    shown = [*EXAMPLE.iterdir(), *PROGRAM.iterdir()]
+    for file in (path for path in shown if path.is_file()):
+        assert f"\n{file.read_text()}```" in readme, f"README.md does not show {file.relative_to(ROOT)}"
     lines = sum(len((EXAMPLE / file).read_text().splitlines()) for file in ("mach.yaml", "hashed.py"))
     assert lines <= 60
