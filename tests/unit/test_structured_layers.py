@@ -139,3 +139,41 @@ def test_the_cut_keeps_the_fewest_values_that_hold_the_energy() -> None:
     again.load_state_dict(torch.load(saved, weights_only=True))
     x_BD = torch.randn(3, 6)
     assert torch.equal(again(x_BD), layer(x_BD))
+
+
+@pytest.mark.parametrize("kind", ["block_tensor_train", "low_rank_svd", "low_rank"])
+@pytest.mark.parametrize(("features", "labels"), [(6, 7), (5, 1), (7, 11)])
+def test_gradients_are_those_of_finite_differences(kind: str, features: int, labels: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    layer = build(features, labels, Output(kind=kind, rank=2), generator).double()
+    names = [name for name, _ in layer.named_parameters()]
+    weights = [torch.randn(p.shape, generator=generator, dtype=torch.float64) for p in layer.parameters()]
+    x_BD = torch.randn(3, features, generator=generator, dtype=torch.float64)
+
+    def scores(x_BD: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
+        result = torch.func.functional_call(layer, dict(zip(names, weights, strict=True)), (x_BD,))
+        assert isinstance(result, torch.Tensor)
+        return result
+
+    assert torch.autograd.gradcheck(scores, [t.requires_grad_() for t in (x_BD, *weights)])
+
+
+def held_bytes(features: int, labels: int, **keys: object) -> int:
+    """Weights, indices and AdamW's moments, after a step."""
+    recipe = Output.model_validate(keys)
+    layer = build(features, labels, recipe, torch.Generator().manual_seed(0))
+    optimizer = output_optimizer(layer, OutputOptimizer(learning_rate=0.01))
+    positives = Positives(1, torch.tensor([0]), torch.tensor([0]))
+    layer.train_step(torch.ones(1, features), positives, loss=SquaredHinge(), optimizer=optimizer)
+    kinds = layer.memory(optimizer)
+    return kinds["weight"] + kinds.get("index", 0) + kinds["optimizer"]
+
+
+def test_a_rank_of_the_fan_in_is_equal_memory_within_a_tenth() -> None:
+    """The bottleneck's D·R numbers against 2-byte indices: 12 bytes a weight with its moments, 14 a connection."""
+    fixed = held_bytes(384, 7203, kind="fixed_fan_in", fan_in=32)
+    steps = 4 * 3  # step counts of the moments, one a parameter
+    assert held_bytes(384, 7203, kind="low_rank", rank=32) == 12 * (7203 * 33 + 384 * 32) + steps
+    assert fixed == 14 * 7203 * 32 + 12 * 7203 + 4 * 2
+    assert 0.9 < held_bytes(384, 7203, kind="low_rank", rank=32) / fixed < 1.1
+    assert held_bytes(384, 7203, kind="block_tensor_train", rank=1) < fixed

@@ -27,7 +27,7 @@ CASES = {
         "config/grids/quick.yaml",
         "- dense\n",
         "- densse\n",
-        ("config/grids/quick.yaml", "'methods'", "densse", "allowed: dense,"),
+        ("config/grids/quick.yaml", "'methods'", "densse", " dense,"),
     ),
     "unknown data set": (
         "config/grids/quick.yaml",
