@@ -79,7 +79,10 @@ def trials(config: Path) -> list[Run]:
 def test_trials_are_runs_of_their_own_and_the_first_is_the_method_itself(config: Path) -> None:
     runs = {run.method: run for run in trials(config)}
     assert list(runs) == [f"{m}@trial={n}" for m in ("dense", "fixed_fan_in_set") for n in range(3)]
-    assert runs["dense@trial=0"].value_of("output_optimizer.learning_rate") == 0.002
+    itself = {run.method: run for run in grid(config, seeds=[901])}
+    assert runs["dense@trial=0"].recipe == itself["dense"].recipe.model_copy(
+        update={"method": "dense@trial=0"}
+    )
     assert runs["dense@trial=1"].searched == ("output_optimizer.learning_rate",)
     assert runs["fixed_fan_in_set@trial=1"].searched[1] == "topology.fraction"
     rates = [runs[f"dense@trial={n}"].value_of("output_optimizer.learning_rate") for n in range(3)]

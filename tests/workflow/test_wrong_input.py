@@ -54,7 +54,7 @@ CASES = {
         ("config/methods/dense.yaml", "line"),
     ),
     "a device that is not there": (
-        "config/methods/_base.yaml",
+        "config/methods/dense.yaml",
         "recipe:\n",
         "recipe:\n  training: {device: cuda}\n",
         ("training.device", "cuda", "allowed: cpu"),
