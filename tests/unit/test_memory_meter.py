@@ -1,7 +1,9 @@
 """The memory meter, by tensors whose bytes are known."""
 
+import pytest
 import torch
 
+from xmcbench.kernels.dispatch import native
 from xmcbench.output import build
 from xmcbench.positives import Positives
 from xmcbench.recipe import Output
@@ -47,6 +49,27 @@ def test_the_kinds_of_a_dense_step_by_hand() -> None:
     assert kinds["optimizer"] == 2 * weights + 2 * 4  # two moments and a count, of weight and bias
     assert kinds["gradient"] == 4 * labels * features
     assert kinds["scores"] == 2 * 4 * documents * labels
+
+
+def test_a_kernel_counts_what_it_holds_for_itself() -> None:
+    """Packed features, and partial sums of their gradient for each of two partitions of 1,024 labels."""
+    if native() is None:
+        pytest.skip("built without the CPU kernels")
+    features, labels, documents = 384, 2048, 64
+    layer = build(features, labels, Output(kind="fixed_fan_in", fan_in=8), torch.Generator())
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    x_BD, positives = (
+        torch.randn(documents, features),
+        Positives(documents, torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)),
+    )
+    with MemoryMeter([]) as meter:
+        layer.train_step(x_BD, positives, loss=SquaredHinge(), optimizer=optimizer)
+    arrays = 3 * 4 * features * documents
+    row = 4 * 8192 + 4 * 64  # the gradient and the row of a block of labels, one a thread
+    assert arrays < meter.kernel_bytes <= arrays + torch.get_num_threads() * 2 * row
+    with MemoryMeter([]) as meter:
+        torch.zeros(10)
+    assert meter.kernel_bytes == 0
 
 
 def test_measuring_changes_no_bit() -> None:

@@ -27,6 +27,9 @@ from xmcbench.yaml_config import validated
 BLOCK = 16_384
 #: The C++ kernel sums the feature gradient in at most as many partitions, each of ≥ LEAST labels.
 PARTITIONS, LEAST = 16, 1024
+#: Of several tiles its blocks of labels have as many connections; its tiles have as many documents, its vectors
+#: as many numbers (AVX-512).
+CONNECTIONS, TILE, VECTOR = 8192, 128, 16
 
 
 class FixedFanIn(OutputLayer):
@@ -262,12 +265,16 @@ class FixedFanIn(OutputLayer):
     def sparsity(self) -> float:
         return 1.0 - self.fan_in / self.features
 
-    def kernel_bytes(self, batch: int) -> int:
-        # Packed features and the partial sums of their gradient, a partition each.
-        if not self.streams or self.weight_LK.is_cuda or self._runs() != "cpu":
+    def _kernel_bytes(self, batch: int) -> int:
+        # Packed features and the partial sums of their gradient, a partition each; a thread has a block of labels in work,
+        # and where labels share inputs the inputs that a group reads and its score gradients, twice.
+        if self.weight_LK.is_cuda or self._runs() != "cpu":
             return 0
         partitions = min(PARTITIONS, -(-self.labels // LEAST))
-        return (partitions + 1) * self.features * batch * 4
+        own = CONNECTIONS if batch > TILE else max(8, self.group) * self.fan_in
+        own += TILE * (self.fan_in + 2 * self.group) if self.group > 1 else 0
+        lanes = -(-batch // VECTOR) * VECTOR
+        return ((partitions + 1) * self.features * lanes + min(partitions, torch.get_num_threads()) * own) * 4
 
     def memory(self, optimizer: torch.optim.Optimizer | None = None, batch: int = 0) -> dict[str, int]:
         kinds = super().memory(optimizer, batch)
@@ -276,14 +283,14 @@ class FixedFanIn(OutputLayer):
             kinds.pop("scores", None)
             if batch:
                 # Features and their gradient, transposed, beside what the kernel holds; nothing grows with L.
-                kinds["scratch"] = self.kernel_bytes(batch) + 2 * self.features * batch * 4
+                kinds["scratch"] = self._kernel_bytes(batch) + 2 * self.features * batch * 4
                 if self.weight_LK.is_cuda and self._runs() == "triton":
                     kinds["scratch"] = scratch_bytes(
                         self.labels, self.features, self.fan_in, batch, self.group
                     )
         elif batch:
-            # What autograd keeps for the backward pass: the features, transposed.
-            kinds["scratch"] = self.features * batch * 4
+            # What autograd keeps for the backward pass (the features, transposed), beside what its kernel holds.
+            kinds["scratch"] = self._kernel_bytes(batch) + self.features * batch * 4
         return kinds
 
 

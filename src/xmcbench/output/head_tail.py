@@ -101,9 +101,6 @@ class HeadTail(OutputLayer):
         connections = self.head.weight_LD.numel() + self.tail.weight_LK.numel()
         return 1.0 - connections / (self.features * self.labels)
 
-    def kernel_bytes(self, batch: int) -> int:
-        return self.tail.kernel_bytes(batch)
-
     def memory(self, optimizer: torch.optim.Optimizer | None = None, batch: int = 0) -> dict[str, int]:
         # The optimiser's state is one for both parts.
         head, tail = self.head.memory(None, batch), self.tail.memory(None, batch)

@@ -168,10 +168,6 @@ class OutputLayer(nn.Module):
         """Count the weights that exist (masked-out ones do not), biases included."""
         return sum(p.numel() for p in self.parameters())
 
-    def kernel_bytes(self, batch: int) -> int:
-        """Report the bytes that a kernel of ours holds in a training step beside torch's tensors."""
-        return 0
-
     def memory(self, optimizer: torch.optim.Optimizer | None = None, batch: int = 0) -> dict[str, int]:
         """Declare the bytes that training this layer holds, by kind.
 

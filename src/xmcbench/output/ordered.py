@@ -79,9 +79,6 @@ class Ordered(OutputLayer):
     def effective_parameters(self) -> int:
         return self.inner.effective_parameters()
 
-    def kernel_bytes(self, batch: int) -> int:
-        return self.inner.kernel_bytes(batch)
-
     def memory(self, optimizer: torch.optim.Optimizer | None = None, batch: int = 0) -> dict[str, int]:
         kinds = self.inner.memory(optimizer, batch)
         kinds["buffer"] = kinds.get("buffer", 0) + self.order_L.nbytes + self.place_L.nbytes

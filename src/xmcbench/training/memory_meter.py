@@ -1,8 +1,8 @@
 """What a training step of an output layer really holds: bytes of live tensor storages, by kind, at the step's peak.
 
 A dispatch mode sees every tensor that a torch operation makes and a finaliser tells when its storage dies; views share
-one storage and count once. What a kernel allocates beside torch cannot be seen here: the layer reports it
-(`kernel_bytes`). Process-level peaks are another matter: below some 670,000 labels an interpreter with torch is larger than
+one storage and count once. What a C++ kernel allocates beside torch cannot be seen here: the extension counts it
+(`most_scratch`). Process-level peaks are another matter: below some 670,000 labels an interpreter with torch is larger than
 any output layer.
 """
 
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from xmcbench.kernels.dispatch import native
 from xmcbench.output.layer import OutputLayer
 
 
@@ -30,6 +31,19 @@ class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._total = 0
         self.peak: list[tuple[int, torch.Size]] = []
         self._most = 0
+        #: Most bytes that C++ kernels held at once for themselves.
+        self.kernel_bytes = 0
+
+    def __enter__(self) -> "MemoryMeter":
+        if (kernels := native()) is not None:
+            kernels.most_scratch()
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        if (kernels := native()) is not None:
+            self.kernel_bytes = kernels.most_scratch()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -87,7 +101,7 @@ def measured_memory(
             add("scores", count)
         else:
             add("scratch", count)
-    add("scratch", layer.kernel_bytes(documents))
+    add("scratch", meter.kernel_bytes)
     return kinds
 
 

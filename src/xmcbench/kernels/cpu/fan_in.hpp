@@ -64,6 +64,11 @@ struct Kernels {
                   int threads);
 };
 
+// Bytes of the arrays that kernels make for themselves: how many live, and the most since the last question. Defined in
+// module.cpp alone, so that no instruction set's copy is linked into another.
+void scratch_taken(int64_t bytes);
+int64_t most_scratch();
+
 #if defined(__x86_64__)
 const Kernels &kernels_avx512();
 const Kernels &kernels_avx2();

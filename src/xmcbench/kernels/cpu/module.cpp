@@ -6,6 +6,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <atomic>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -15,6 +16,21 @@
 
 namespace nb = nanobind;
 using namespace nb::literals;
+
+namespace xmc {
+
+std::atomic<int64_t> scratch_lives{0}, scratch_most{0};
+
+void scratch_taken(int64_t bytes) {
+    const int64_t lives = scratch_lives += bytes;
+    int64_t most = scratch_most;
+    while (lives > most && !scratch_most.compare_exchange_weak(most, lives)) {
+    }
+}
+
+int64_t most_scratch() { return scratch_most.exchange(scratch_lives); }
+
+}  // namespace xmc
 
 namespace {
 
@@ -141,6 +157,8 @@ NB_MODULE(_cpu, m) {
             }
         throw nb::value_error("this machine does not have that instruction set");
     }, "name"_a, "Choose one by name (for tests and benchmarks).");
+    m.def("most_scratch", &xmc::most_scratch,
+          "Most bytes that kernels held at once beside their arguments since this was last asked.");
     m.def("forward", &forward);
     m.def("backward", &backward);
     m.def("train_step", &train_step);

@@ -32,16 +32,21 @@ inline void expect_large(void *from, int64_t bytes) {
 
 struct Buffer {  // aligned floats; an allocation that fails ends the program as any other would
     float *p;
-    explicit Buffer(int64_t n) {
+    int64_t size;
+    explicit Buffer(int64_t n) : size(n * 4) {
         // Rows are read in random order: large pages spare most of the misses of the address translation.
         const int64_t bytes = n * 4 + 64, page = bytes >= LARGE / 32 ? LARGE : 64;
         p = static_cast<float *>(std::aligned_alloc(page, up(bytes, page)));
         if (!p) std::abort();
+        scratch_taken(size);
 #if defined(__linux__)
         if (page == LARGE) madvise(p, up(bytes, page), MADV_HUGEPAGE);
 #endif
     }
-    ~Buffer() { std::free(p); }
+    ~Buffer() {
+        scratch_taken(-size);
+        std::free(p);
+    }
     Buffer(const Buffer &) = delete;
     Buffer &operator=(const Buffer &) = delete;
 };
