@@ -114,6 +114,22 @@ def test_tuning_searches_alike_and_never_sees_test(project: Project) -> None:
     assert not {run.seed for run in runs} & others
 
 
+def test_a_searched_method_is_its_best_trial(project: Project) -> None:
+    """What a method's file says, seen through what it inherits, is what won; the ledger holds what every trial drew."""
+    rows = read_ledger(ROOT / "results" / "reference" / "tuning.csv")
+    runs = {run.method: run for run in project.runs("tuning")}
+    best = best_trials(rows, of=8)
+    assert best
+    for method, trial in best.items():
+        drawn = {
+            row["metric"].removeprefix("recipe:"): row["value"]
+            for row in rows
+            if row["method"] == trial and row["metric"].startswith("recipe:")
+        }
+        itself = runs[f"{method}@trial=0"]
+        assert {key: str(itself.value_of(key)) for key in drawn} == drawn, (method, trial)
+
+
 def finish(run: Run, root: Path, precision: float) -> None:
     folder = root / run.folder
     folder.mkdir(parents=True, exist_ok=True)
