@@ -102,11 +102,8 @@ def _drawn(run: Run) -> list[Row]:
     return rows
 
 
-def best_trials(rows: Sequence[Row], of: int = 1) -> dict[str, str]:
-    """Return the best trial of every method of a ledger: highest mean of P@1, P@3 and P@5; ties to the earlier.
-
-    of: methods with fewer recorded trials are left out, because their search is not over.
-    """
+def best_trials(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the best trial of every method of a ledger: highest mean of P@1, P@3 and P@5; ties to the earlier."""
     score: dict[str, dict[int, float]] = {}
     for row in rows:
         if row["metric"] == "P":
@@ -116,5 +113,4 @@ def best_trials(rows: Sequence[Row], of: int = 1) -> dict[str, str]:
     return {
         method: f"{method}@trial={max(sorted(its), key=its.__getitem__)}"
         for method, its in sorted(score.items())
-        if len(its) >= of
     }

@@ -37,6 +37,7 @@ def _table(name: str, reference: Path) -> str:
     if not rows:
         return "Nothing was recorded yet.\n"
     frame = pd.DataFrame(rows)
+    frame["written"] = frame["value"]  # a drawn value may be a word
     frame["value"] = pd.to_numeric(frame["value"], errors="coerce")
     shown = _trials(frame, rows) if name == "tuning" else _runs(frame)
     hardware = ", ".join(sorted(frame["hardware"].unique()))
@@ -63,12 +64,13 @@ def _trials(frame: pd.DataFrame, rows: list[dict[str, object]]) -> pd.DataFrame:
     """Best trial of each method beside the method as it stood, on validation documents."""
     table = []
     for method, best in best_trials(rows).items():
-        for name, trial in (("as it stood", f"{method}@trial=0"), ("best trial", best)):
+        found = frame[frame["method"].str.startswith(f"{method}@trial=")]["method"].nunique()
+        for name, trial in (("as it stood", f"{method}@trial=0"), (f"best of {found}", best)):
             its = frame[frame["method"] == trial]
             drawn = its[its["metric"].str.startswith("recipe:")]
             keys = ", ".join(
-                f"{str(k).removeprefix('recipe:').split('.', 1)[-1]} {v:g}"
-                for k, v in zip(drawn["metric"], drawn["value"], strict=True)
+                f"{str(k).removeprefix('recipe:').split('.', 1)[-1]} {v}"
+                for k, v in zip(drawn["metric"], drawn["written"], strict=True)
             )
             number = trial.rpartition("=")[2]
             table.append({"Method": method, "Trial": f"{name} ({number})", **_accuracy(its), "Drawn": keys})
