@@ -36,7 +36,7 @@ class DenseSkipLoss(Dense):
         self.weight_LD.grad, self.bias_L.grad = gradient_BL.t() @ x_BD, gradient_BL.sum(dim=0)
         if not torch.isfinite(self.weight_LD.grad.sum() + self.bias_L.grad.sum()):
             optimizer.zero_grad(set_to_none=True)
-            raise NonFiniteError("output layer: non-finite gradient of weight_LD; nothing was updated")
+            raise NonFiniteError("output layer: the gradient of weight_LD is not finite; nothing was updated")
         del gradient_BL
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)

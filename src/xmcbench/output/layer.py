@@ -106,7 +106,9 @@ class OutputLayer(nn.Module):
         for name, parameter in self.named_parameters():
             # One sum per tensor finds every NaN or infinity; an overflow of the sum itself is one as well.
             if parameter.grad is not None and not torch.isfinite(parameter.grad.sum()):
-                raise NonFiniteError(f"output layer: non-finite gradient of {name}; nothing was updated")
+                raise NonFiniteError(
+                    f"output layer: the gradient of {name} is not finite; nothing was updated"
+                )
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         assert x_BD.grad is not None
