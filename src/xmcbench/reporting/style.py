@@ -67,6 +67,23 @@ def new_figure() -> tuple[Figure, Axes]:
     return figure, axes
 
 
+def new_panels(parts: list[tuple[str, list[str]]]) -> tuple[Figure, list[tuple[tuple[str, list[str]], Axes]]]:
+    """Return a figure with a panel for each (title, methods), one below the other with one scale, tall enough for labels."""
+    plt.style.use(STYLE)
+    width, height = STYLE["figure.figsize"]
+    heights = [height if len(parts) < 2 else max(2.0, 0.7 + 0.21 * len(methods)) for _, methods in parts]
+    figure, axes = plt.subplots(
+        max(1, len(parts)),
+        squeeze=False,
+        sharex=True,
+        sharey=True,
+        figsize=(width, sum(heights) or height),
+        height_ratios=heights or None,
+        layout="constrained",
+    )
+    return figure, list(zip(parts, axes[:, 0], strict=False))
+
+
 def save(figure: Figure, folder: Path, name: str) -> None:
     """Save PNG, SVG and PDF without dates, so that equal data give equal bytes."""
     metadata: dict[str, dict[str, None]] = {
@@ -80,6 +97,10 @@ def save(figure: Figure, folder: Path, name: str) -> None:
     plt.close(figure)
 
 
+#: Height of a line of labels, in inches.
+LINE = 0.18
+
+
 def end_labels(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
     """Write labels (x, y, text, colour) right of their curves, each as near to its end as the others allow."""
     if not ends:
@@ -88,7 +109,8 @@ def end_labels(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
     to_unit = axes.transData + axes.transAxes.inverted()
     ends = sorted(ends, key=lambda end: end[1])
     heights = [float(to_unit.transform((x, y))[1]) for x, y, _, _ in ends]
-    for (_, _, text, shade), height in zip(ends, _spread(heights, gap=0.06), strict=True):
+    tall = axes.get_window_extent().height / axes.figure.dpi
+    for (_, _, text, shade), height in zip(ends, _spread(heights, gap=LINE / tall), strict=True):
         axes.annotate(
             text,
             xy=(1.015, height),

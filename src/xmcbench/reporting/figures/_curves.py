@@ -8,6 +8,9 @@ from matplotlib.ticker import MaxNLocator
 from xmcbench.reporting import style
 from xmcbench.reporting.collected import Collected
 
+#: Curves whose labels fit beside one another at the end of one panel.
+MOST = 16
+
 
 def draw_curves(
     collected: Collected,
@@ -19,33 +22,46 @@ def draw_curves(
     window: int = 1,
 ) -> Figure:
     """Draw the mean over seeds of a metric against `x`; window: rows of a centred running mean."""
-    figure, axes = style.new_figure()
-    if log:
-        axes.set_yscale("log")
     history = collected.history[collected.history["metric"] == metric]
     if k is not None:
         history = history[history["k"] == k]
-    ends = []
-    for method in collected.methods["method"]:
-        rows: pd.DataFrame = history[history["method"] == method]
-        if rows.empty:
-            continue
-        curve = rows.groupby(x)["value"].mean()
-        smooth = curve.rolling(window, center=True, min_periods=1).mean() if window > 1 else curve
-        shade = style.colour(collected, method)
-        if window > 1:
-            axes.plot(curve.index, curve.to_numpy(), color=shade, linewidth=0.5, alpha=0.25)
-        axes.plot(smooth.index, smooth.to_numpy(), color=shade)
-        ends.append((float(smooth.index[-1]), float(smooth.iloc[-1]), collected.label(method), shade))
-    axes.set_xlabel(labels[0])
-    axes.set_ylabel(labels[1])
-    axes.margins(x=0.01)
-    _only_whole_numbers(axes, x)
-    figure.canvas.draw()
-    style.end_labels(axes, ends)
+    has = set(history["method"])
+    methods = [m for m in collected.methods["method"] if m in has]
+    figure, panels = style.new_panels(_panels(collected, methods))
+    for (title, its), axes in panels:
+        if log:
+            axes.set_yscale("log")
+        ends = [_draw(collected, history, method, x, window, axes) for method in its]
+        axes.set_title(title, fontsize=10, loc="left")
+        axes.set_xlabel(labels[0])
+        axes.set_ylabel(labels[1])
+        axes.margins(x=0.01)
+        if x == "epoch":
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        figure.canvas.draw()
+        style.end_labels(axes, ends)
     return figure
 
 
-def _only_whole_numbers(axes: Axes, x: str) -> None:
-    if x == "epoch":
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+def _panels(collected: Collected, methods: list[str]) -> list[tuple[str, list[str]]]:
+    """Return (title, methods) of each panel: one for all, or one a group where labels would not fit beside one."""
+    if len(methods) <= MOST:
+        return [("", methods)]
+    group = dict(zip(collected.methods["method"], collected.methods["group"], strict=True))
+    return [
+        (str(name), [m for m in methods if group[m] == name])
+        for name in dict.fromkeys(group[m] for m in methods)
+    ]
+
+
+def _draw(
+    collected: Collected, history: pd.DataFrame, method: str, x: str, window: int, axes: Axes
+) -> tuple[float, float, str, str]:
+    """Draw a method's curve; return its end, its label and its colour."""
+    curve = history[history["method"] == method].groupby(x)["value"].mean()
+    smooth = curve.rolling(window, center=True, min_periods=1).mean() if window > 1 else curve
+    shade = style.colour(collected, method)
+    if window > 1:
+        axes.plot(curve.index, curve.to_numpy(), color=shade, linewidth=0.5, alpha=0.25)
+    axes.plot(smooth.index, smooth.to_numpy(), color=shade)
+    return float(smooth.index[-1]), float(smooth.iloc[-1]), collected.label(method), shade

@@ -51,6 +51,8 @@ def draw(collected: Collected) -> Figure:
         )
     if shown:
         many = len(shown) > 16
+        if many:  # room for two columns beside the points, and above one another
+            figure.set_size_inches(11, max(4.4, 0.13 * len(shown)))
         axes.legend(
             loc="center left",
             bbox_to_anchor=(1.01, 0.5),
