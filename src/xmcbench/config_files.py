@@ -52,33 +52,51 @@ class Axis(Section):
     """A swept recipe key: its short name (the key of `axes`) and values appear in the method's name."""
 
     key: str
-    values: Annotated[list[int | float | str], Field(min_length=1)]
+    values: Annotated[list[bool | int | float | str], Field(min_length=1)]
 
 
 class Cell(Section):
     """A block of a grid: every data set × method × seed × point of the axes, or × trial of a random search.
 
     methods: names, or `all`: every file of config/methods that is neither a base nor a foreign program,
-    but for those of `but`.
+    but for those of `but`. budget, datasets, seeds: what is left out is the scale's (without scales: seed 1).
     """
 
-    budget: str
-    datasets: list[str]
+    budget: str | None = None
+    datasets: list[str] | None = None
     methods: list[str] | Literal["all"]
     but: list[str] = []
-    seeds: list[int] = [1]
+    seeds: list[int] | None = None
+    #: The scales that take this cell; null: all of them.
+    scales: list[str] | None = None
     axes: dict[str, Axis] = {}
     #: Trials of every method (the first is the method as it stands), and what they search.
     trials: Annotated[int, Field(ge=0)] = 0
     search: dict[str, Range] = {}
 
 
+class Scale(Section):
+    """How large an experiment is: what its cells leave out, and values of an axis that are this scale's own."""
+
+    budgets: Annotated[list[str], Field(min_length=1)]
+    datasets: Annotated[list[str], Field(min_length=1)]
+    seeds: Annotated[list[int], Field(min_length=1)] = [1]
+    values: dict[str, Annotated[list[bool | int | float | str], Field(min_length=1)]] = {}
+
+
 class GridFile(Section):
-    """config/grids/<name>.yaml: the cells of another grid, if it extends one, and its own."""
+    """config/grids/<name>.yaml: the cells of other grids, if it extends any, and its own.
+
+    A grid with scales is an experiment: `<name>` is its first scale, `<name>_<scale>` each of the others. A grid that
+    extends experiments takes them at its own scale of the same name; it may name scales and leave them empty.
+    """
 
     name: str
-    extends: str | None = None
+    extends: str | list[str] | None = None
     cells: list[Cell] = []
+    scales: dict[str, Scale | None] = {}
+    #: Tables and figures of `xmcbench.reporting.experiments` that its runs are for.
+    shows: list[str] = []
 
 
 class ConfigFile(Section):

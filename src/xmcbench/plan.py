@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from xmcbench.config_files import BudgetFile, Cell, GridFile, MethodFile, config_files
 from xmcbench.data.dataset import DatasetSpec, SampleSpec, load_dataset_spec
 from xmcbench.errors import ConfigError, DeviceError, allowed
+from xmcbench.grid import cells_of, grid_names, shown_by
 from xmcbench.planned_run import Run, nested, parse_tokens_name, point_name, tokens_name
 from xmcbench.recipe import Recipe, ReferenceRecipe, TrainRecipe, merge, recipe_of
 from xmcbench.search import Range, draw_trial
@@ -65,10 +66,20 @@ class Project:
         self.methods = {n: self._method(n) for n in self._method_files if not n.startswith("_")}
         self.grids = {p.stem: load_model(p, GridFile, name=p.stem) for p in config_files(folder / "grids")}
 
+    @property
+    def grid_names(self) -> list[str]:
+        """Every name that `runs` knows: the grid files, and the other scales of experiments."""
+        return list(grid_names(self.grids))
+
+    def shown_by(self, grid: str) -> list[str]:
+        """Return the tables and figures of experiments that a grid's runs are for."""
+        return shown_by(self.grids, grid)
+
     def runs(self, grid: str) -> list[Run]:
         """Return the runs of a grid, each once, in its order; raises ConfigError in one line."""
         found: dict[str, Run] = {}
-        for cell, file in self._cells(grid, ()):
+        for cell, file in cells_of(self.grids, grid, self.folder):
+            assert cell.budget is not None and cell.datasets is not None and cell.seeds is not None
             self._require(cell.budget, self.budgets, "budget", file)
             for dataset in cell.datasets:
                 self._require(dataset, self.datasets, "datasets", file)
@@ -105,7 +116,7 @@ class Project:
 
     def check(self) -> None:
         """Plan every grid, so that a mistake anywhere is found; raises ConfigError."""
-        for grid in self.grids:
+        for grid in self.grid_names:
             self.runs(grid)
 
     def _run(
@@ -117,6 +128,7 @@ class Project:
         seed: int,
         file: Path,
     ) -> Run:
+        assert cell.budget is not None
         spec, base, budget = self.datasets[dataset], self.methods[method], self.budgets[cell.budget]
         searched: tuple[str, ...] = ()
         if "trial" in point and cell.trials:
@@ -230,15 +242,6 @@ class Project:
             },
             recipe=merge(*(m.recipe for m in reversed(chain))),
         )
-
-    def _cells(self, grid: str, seen: tuple[str, ...]) -> list[tuple[Cell, Path]]:
-        source = self.folder / ("config.yaml" if not seen else f"grids/{seen[-1]}.yaml")
-        self._require(grid, self.grids, "extends" if seen else "grid", source)
-        if grid in seen:
-            raise ConfigError(f"{source}: key 'extends': {grid!r} extends itself in a circle")
-        own = self.grids[grid]
-        below = self._cells(own.extends, (*seen, grid)) if own.extends is not None else []
-        return below + [(cell, self.folder / "grids" / f"{grid}.yaml") for cell in own.cells]
 
     def _require(self, value: str, known: dict[str, Any], key: str, file: Path) -> None:
         if value not in known:

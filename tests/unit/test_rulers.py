@@ -18,7 +18,7 @@ from xmcbench.evaluation.rulers import predictions_to_store, rulers_of
 from xmcbench.evaluation.score import read_topk, score_run
 from xmcbench.plan import Project, Run
 from xmcbench.recipe import Evaluation, TrainRecipe
-from xmcbench.training import run as training_run
+from xmcbench.training import validation as training_validation
 from xmcbench.training.predict import Predictions
 from xmcbench.training.reference import reference_run
 from xmcbench.training.run import train_run
@@ -206,11 +206,11 @@ def test_learning_curves_are_scored_after_the_filter_too(
         asked.append(k)
         return Predictions(np.array([[3, 0, 1]], dtype=np.int32), np.zeros((1, 3), np.float32), 0.0)
 
-    monkeypatch.setattr(training_run, "predict", predict)
+    monkeypatch.setattr(training_validation, "predict", predict)
     recipe = smoke_runs["dense"].recipe
     assert isinstance(recipe, TrainRecipe)
     nothing = np.zeros(0, np.int64)
-    rows = training_run._validation(recipe, store, (nothing, nothing))(None)  # type: ignore[arg-type]
+    rows = training_validation.validation(recipe, store, (nothing, nothing))(None)  # type: ignore[arg-type]
     # The only validation document has label 1, third before the filter.
     assert rows[0] == {"metric": "P", "k": 1, "value": 100.0} and asked == [12]
 

@@ -27,7 +27,7 @@ try:
     SETTINGS = validated("config/config.yaml (or --config)", ConfigFile, dict(config))
     PROJECT.require_datasets(SETTINGS.raw, "raw")
     # `run` is the grid that config.yaml names; every grid also goes by its own name.
-    SOURCES = {"run": SETTINGS.grid, **{g: g for g in PROJECT.grids}}
+    SOURCES = {"run": SETTINGS.grid, **{g: g for g in PROJECT.grid_names}}
     GRIDS = {source: PROJECT.runs(grid) for source, grid in SOURCES.items()}
     # Of the grid that `all` makes; others may ask for a device that is elsewhere, and then each run says so itself.
     check_devices(GRIDS["run"])

@@ -30,7 +30,9 @@ rule sample:
     conda:
         "../../envs/xmcbench.yaml"
     params:
-        rule=lambda w: PROJECT.sample_rule(w.budget).model_dump_json(),
+        rule=lambda w: PROJECT.sample_rule(w.budget).model_dump_json(
+            exclude_defaults=True
+        ),
         spec=lambda w: PROJECT.datasets[w.dataset].fingerprint(w.budget),
     shell:
         "xmcbench sample --dataset {wildcards.dataset} --budget {wildcards.budget}"

@@ -143,10 +143,14 @@ class DatasetSpec(Section):
 
 
 class SampleSpec(Section):
-    """How a budget samples a data set; share 1 and minimum 1 take everything."""
+    """How a budget samples a data set; shares of 1 and minimum 1 take everything.
+
+    label_share: of the labels, those whose number's hash is smallest; a smaller share is part of a larger one.
+    """
 
     salt: str = "xmc-v1-quick"
     share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    label_share: Annotated[float, Field(gt=0, le=1)] = 1.0
     minimum_label_documents: Annotated[int, Field(gt=0)] = 1
 
 

@@ -1,7 +1,8 @@
 """A budget's sample of a prepared data set.
 
-It takes the share of training documents with smallest h under its salt, keeps labels with enough of them, takes test
-documents likewise, restricts truth to kept labels, and drops documents left without any. Labels keep their order. A rule
+It takes the share of training documents with smallest h under its salt, keeps labels with enough of them (of these the
+share with smallest h of their number, if a label share is asked for), takes test documents likewise, restricts truth to
+kept labels, and drops documents left without any. Labels keep their order. A rule
 that takes everything changes nothing: no label and no document goes.
 """
 
@@ -20,7 +21,7 @@ from xmcbench.data.store_writer import StoreWriter
 def sample(prepared: Path, spec: DatasetSpec, budget: str, rule: SampleSpec, folder: Path) -> Manifest:
     """Write a budget's sample of a prepared data set; counts are compared with `counts.<budget>`."""
     store = PreparedStore.open(prepared)
-    whole = rule.share == 1 and rule.minimum_label_documents == 1
+    whole = rule.share == rule.label_share == 1 and rule.minimum_label_documents == 1
     train = Selection.of([store.split("train"), store.split("validation")]).sorted_by_id()
     test = Selection.of([store.split("test")]).sorted_by_id()
     dropped = [0, 0]
@@ -28,7 +29,7 @@ def sample(prepared: Path, spec: DatasetSpec, budget: str, rule: SampleSpec, fol
     if not whole:
         train, test = _smallest(train, rule), _smallest(test, rule)
         count_L = np.bincount(train.labels()[1], minlength=store.labels)
-        kept_L = count_L >= rule.minimum_label_documents
+        kept_L = _labels(count_L >= rule.minimum_label_documents, rule)
         index_L = np.where(kept_L, np.cumsum(kept_L) - 1, -1)
         (train, dropped[0]), (test, dropped[1]) = _labelled(train, kept_L), _labelled(test, kept_L)
     labels = int(index_L.max(initial=-1)) + 1
@@ -69,6 +70,15 @@ def sample(prepared: Path, spec: DatasetSpec, budget: str, rule: SampleSpec, fol
 def _smallest(documents: Selection, rule: SampleSpec) -> Selection:
     order = hash_order(documents.ids(), rule.salt)
     return documents.at(np.sort(order[: round(rule.share * len(documents))]))
+
+
+def _labels(kept_L: np.ndarray, rule: SampleSpec) -> np.ndarray:
+    """Return kept_L (bool) with only the label share's first in hash order: label spaces of one salt are nested."""
+    kept = np.flatnonzero(kept_L)
+    order = hash_order((f"label {label}" for label in kept), rule.salt)
+    chosen_L = np.zeros_like(kept_L)
+    chosen_L[kept[order[: round(rule.label_share * len(kept))]]] = True
+    return chosen_L if rule.label_share < 1 else kept_L
 
 
 def _labelled(documents: Selection, kept_L: np.ndarray) -> tuple[Selection, int]:

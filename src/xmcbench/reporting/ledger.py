@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from xmcbench.atomic import read_json, write_text
+from xmcbench.errors import DataError
 from xmcbench.plan import Run
 from xmcbench.recipe import fingerprint
 from xmcbench.reporting.collect import RUN_FILES, csv_text, resource_records
+from xmcbench.reporting.detail_rows import detail_rows
 
 COLUMNS = [
     "dataset",
@@ -27,8 +29,12 @@ COLUMNS = [
     "value",
     "unit",
     "hardware",
+    "band",
+    "epoch",
 ]
-#: What is kept of a run: all of it would be thousands of rows.
+#: Ledgers that keep more of a run than its end (`detail_rows`): what experiments are drawn from.
+DETAILED = ("ablations", "runs")
+#: What is kept of every run: all of it would be thousands of rows.
 METRICS = {("P", 1), ("P", 3), ("P", 5), ("PSP", 1), ("PSP", 3), ("PSP", 5)}
 
 Row = dict[str, Any]
@@ -48,20 +54,31 @@ def missing(runs: Sequence[Run], rows: Sequence[Row]) -> list[Run]:
     return [run for run in runs if _key(run) not in have]
 
 
+def rows_of(runs: Sequence[Run], root: Path, detailed: bool) -> list[Row]:
+    """Return the rows of runs, all of which must be finished; raises DataError naming the first that is not."""
+    rows: list[Row] = []
+    for run in runs:
+        found = _rows_of(run, root, detailed)
+        if not found:
+            raise DataError(f"{root / run.folder}: not finished, or made with another recipe")
+        rows += found
+    return sorted(rows, key=_place)
+
+
 def record(path: Path, runs: Sequence[Run], root: Path) -> int:
     """Add every run that is finished to the ledger, in place of older rows of its name; return how many were added.
 
-    root: the folder that holds results/. The file is replaced whole, sorted.
+    root: the folder that holds results/. The file is replaced whole, sorted. Its name decides how much is kept of a run.
     """
     rows = read_ledger(path)
     added = 0
     for run in missing(runs, rows):
-        found = _rows_of(run, root)
+        found = _rows_of(run, root, path.stem in DETAILED)
         if found:
             rows = [row for row in rows if _name(row) != _name(found[0])] + found
             added += 1
     if added:
-        rows.sort(key=lambda row: [str(row[c]) for c in COLUMNS[:8]])
+        rows.sort(key=_place)
         write_text(path, csv_text(COLUMNS, rows))
     return added
 
@@ -74,7 +91,12 @@ def _name(row: Row) -> tuple[str, ...]:
     return (row["dataset"], row["method"], str(row["seed"]), row["budget"])
 
 
-def _rows_of(run: Run, root: Path) -> list[Row]:
+def _place(row: Row) -> list[str]:
+    """Sort key; a ledger written before a column was there has nothing in it."""
+    return [str(row.get(c) or "") for c in (*COLUMNS[:8], "band")] + [f"{float(row.get('epoch') or 0):09.3f}"]
+
+
+def _rows_of(run: Run, root: Path, detailed: bool) -> list[Row]:
     folder = root / run.folder
     if any(not (folder / name).is_file() for name in RUN_FILES):
         return []
@@ -90,7 +112,8 @@ def _rows_of(run: Run, root: Path) -> list[Row]:
         if (r["metric"], r["k"]) in METRICS and r["band"] == r["ruler"] == "all"
     ]
     resources = [{"k": "", **r} for r in resource_records(read_json(folder / "timing.json"))]
-    return [{**shared, **row} for row in _drawn(run) + kept + resources]
+    details = detail_rows(folder) if detailed else []
+    return [{**shared, **row} for row in _drawn(run) + kept + resources + details]
 
 
 def _drawn(run: Run) -> list[Row]:

@@ -124,9 +124,9 @@ class Trainer:
                 share = part.documents / batch.documents
                 term = share * network.auxiliary.loss(its.dropped_BD, part.positives)
                 auxiliary = (auxiliary or 0.0) + float(term.detach())
-                torch.autograd.backward([its.read_BD, weight * term], [gradient_BD, None])
+                _backward([(its.read_BD, gradient_BD), (weight * term, None)])
             else:
-                torch.autograd.backward([its.read_BD], [gradient_BD])
+                _backward([(its.read_BD, gradient_BD)])
 
         log_due = self.step % recipe.training.log_every_steps == 0
         gradient_norm = gradient_norm_of(network.encoder) if log_due else 0.0
@@ -249,6 +249,13 @@ class Trainer:
             raise NonFiniteError(
                 f"step {self.step + 1}: {name} is not finite; the last checkpoint is the good state"
             )
+
+
+def _backward(ends: list[tuple[Tensor, Tensor | None]]) -> None:
+    """Go back from tensors with their gradients; what a frozen encoder gave has nothing behind it."""
+    trained = [end for end in ends if end[0].requires_grad]
+    if trained:
+        torch.autograd.backward([end for end, _ in trained], [gradient for _, gradient in trained])
 
 
 def joined(parts: list[Tensor]) -> Tensor:

@@ -66,18 +66,18 @@ def dense_optimizer(
 
 
 def encoder_optimizers(encoder: Encoder, recipe: TrainRecipe) -> dict[str, torch.optim.Optimizer]:
-    """Return AdamW for the dense part and SparseAdam for the token embedding, where there is one."""
+    """Return AdamW for the dense part and SparseAdam for the token embedding, where there is one; none if frozen."""
     settings = recipe.encoder.optimizer
     dense = encoder.dense_parameters()
-    found: dict[str, torch.optim.Optimizer] = {
-        "encoder": _adamw(
+    found: dict[str, torch.optim.Optimizer] = {}
+    if dense:
+        found["encoder"] = _adamw(
             [p for p in dense if p.dim() > 1],
             [p for p in dense if p.dim() <= 1],
             settings.learning_rate,
             settings.weight_decay,
             coupled=settings.kind == "adam",
         )
-    }
     if encoder.sparse_parameters():
         sparse = torch.optim.SparseAdam(encoder.sparse_parameters(), lr=settings.embedding_learning_rate)
         found["embedding"] = with_peak_rates(sparse)

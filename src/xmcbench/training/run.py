@@ -3,7 +3,6 @@
 import json
 import logging
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,7 @@ from xmcbench.data.store import PreparedStore
 from xmcbench.data.tokens import TokenStore
 from xmcbench.data.training_documents import training_documents
 from xmcbench.errors import DataError, DeviceError, Interrupted
-from xmcbench.evaluation.precision import precision_at_k
-from xmcbench.evaluation.rulers import filter_of, predictions_to_store
+from xmcbench.evaluation.rulers import predictions_to_store
 from xmcbench.output.head_tail import head_labels
 from xmcbench.recipe import TrainRecipe, canonical
 from xmcbench.training import checkpoint as checkpoints
@@ -31,6 +29,7 @@ from xmcbench.training.loop import Trainer
 from xmcbench.training.network import Network
 from xmcbench.training.predict import predict, write_topk
 from xmcbench.training.stop import StopRequest, stop_requests
+from xmcbench.training.validation import validation
 
 
 def train_run(
@@ -75,8 +74,8 @@ def train_run(
             read_groups(groups_file, store.labels),
             read_order(recipe, store, order_file),
         ).to(recipe.training.device)
-        validation = _validation(recipe, store, tokens.split("validation"))
-        trainer = Trainer(recipe, network, batches, validation, loader_workers)
+        validate = validation(recipe, store, tokens.split("validation"))
+        trainer = Trainer(recipe, network, batches, validate, loader_workers)
         found = checkpoints.load_latest(run_folder, recipe, log)
         if found is not None:
             trainer.restore(found)
@@ -199,25 +198,8 @@ def _publish(
     log.info("%d documents predicted, run complete", predictions.label_Nk.shape[0])
 
 
-def _validation(
-    recipe: TrainRecipe, store: PreparedStore, tokens: tuple[np.ndarray, np.ndarray]
-) -> Callable[[Network], list[dict[str, Any]]]:
-    """Return the function that scores the held-out documents after an epoch; without any it returns no rows."""
-    split, barred = store.split("validation"), filter_of(store, "validation")
-    depth = recipe.evaluation.k + barred.most_of_one_document
-
-    def validate(network: Network) -> list[dict[str, Any]]:
-        if not recipe.training.hold_out_validation or split.documents == 0:
-            return []
-        label_Nk = barred.out_of_predictions(
-            predict(network, split, tokens, depth, recipe.training.batch_size).label_Nk
-        )
-        values = {k: precision_at_k(label_Nk, split.indptr, split.indices, k) for k in (1, 3, 5)}
-        return [{"metric": "P", "k": k, "value": v} for k, v in values.items() if k <= recipe.evaluation.k]
-
-    return validate
-
-
 def _epoch_line(row: dict[str, Any], epochs: int) -> str:
-    scores = "  ".join(f"{r['metric']}@{r['k']} {r['value']:.2f}" for r in row["validation"])
+    scores = "  ".join(
+        f"{r['metric']}@{r['k']} {r['value']:.2f}" for r in row["validation"] if r["metric"] == "P"
+    )
     return f"epoch {row['epoch']}/{epochs}  loss {row['loss']:.4f}  {scores}".rstrip()
