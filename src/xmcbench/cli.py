@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from xmcbench.commands import data, keeping, measuring, project, showing, training
+from xmcbench.commands import data, judging, keeping, measuring, project, showing, training
 from xmcbench.errors import Interrupted, XmcbenchError
 
 
@@ -68,6 +68,6 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument(f"--{path}", type=Path, required=True)
         return sub
 
-    for module in (data, training, showing, keeping, measuring, project):
+    for module in (data, training, showing, judging, keeping, measuring, project):
         module.register(command)
     return parser

@@ -2,6 +2,8 @@
 
 import pytest
 
+from xmcbench.reporting.ledger import COLUMNS
+
 from .conftest import Workflow
 
 GOLDEN = {
@@ -17,8 +19,10 @@ GOLDEN = {
         "collect": 1,
         "write_tables": 1,
         "draw_figures": 1,
+        "judge_claims": 1,
         "write_report": 1,
     },
+    "claims": {"claims": 1, "judge_claims": 1},
     "transformer_demo": {
         "transformer_demo": 1,
         "prepare": 1,
@@ -51,6 +55,25 @@ def test_no_target_means_all(fresh: Workflow) -> None:
 def test_a_second_run_has_nothing_to_do(original: Workflow) -> None:
     assert original.planned("all") == {}
     assert "Nothing to be done" in original.run("all")
+
+
+def test_claims_never_start_training(fresh: Workflow) -> None:
+    fresh.run("claims")
+    table = (fresh.root / "results/claims.csv").read_text()
+    assert (
+        table.count(",not run,") >= 26
+        and "nothing: results/reference/runs.csv" in (fresh.root / "results/claims.md").read_text()
+    )
+    # Rows of this machine's own runs, of which nothing else is left: judged again, and nothing trained.
+    rows = fresh.root / "results/collected/ablations_rows.csv"
+    rows.parent.mkdir()
+    columns = ",".join(COLUMNS)
+    run = "wordnet-33k,{},1,quick,abc,P,1,test,{},%,here,,"
+    rows.write_text("\n".join([columns, run.format("dense", 50.0), run.format("fixed_fan_in_set", 40.0), ""]))
+    assert fresh.planned("claims") == GOLDEN["claims"]
+    fresh.run("claims")
+    assert "C1,holds,10.0,≥ 1" in (fresh.root / "results/claims.csv").read_text()
+    assert fresh.planned("claims") == {}
 
 
 def test_training_rules_take_every_core(fresh: Workflow) -> None:

@@ -1,4 +1,5 @@
 # What the rules share: the planned runs, and names of outputs. Planning itself is xmcbench.plan.
+import hashlib
 import re
 import shlex
 import sys
@@ -108,6 +109,7 @@ LEDGERS = {
     "fidelity": "fidelity",
     "foreign": "foreign",
     "foreign_full": "foreign_full",
+    "runs": "ablations_seeds",
 }
 
 
@@ -150,6 +152,20 @@ def outputs_of(source):
         *figures_of(source),
         report_of(source),
     ]
+
+
+def digest_of(path):
+    """A file's hash, or nothing if it is not there: what a parameter says of a file that is no input."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def claimed_rows():
+    """What verdicts rest on: this machine's own ablations where they were made, else the committed rows.
+
+    A parameter and no input: claims never start training.
+    """
+    own = Path("results/collected/ablations_rows.csv")
+    return own if own.is_file() else Path("results/reference/runs.csv")
 
 
 def partial_reports():

@@ -48,6 +48,7 @@ rule write_report:
     input:
         lambda w: tables_of("run"),
         lambda w: figures_of("run"),
+        "results/claims.csv",
     output:
         "results/report.html",
     log:

@@ -13,6 +13,7 @@ from xmcbench.atomic import read_json, write_json
 from xmcbench.data.store import PreparedStore
 from xmcbench.errors import DataError
 from xmcbench.evaluation.bands import ALL, members
+from xmcbench.evaluation.first_hits import pack
 from xmcbench.evaluation.macro import LabelSums
 from xmcbench.evaluation.precision import hits
 from xmcbench.evaluation.propensity import inverse_propensity
@@ -69,6 +70,17 @@ def score_topk(
     return records
 
 
+def first_hits(
+    label_Nk: np.ndarray, indptr: np.ndarray, indices: np.ndarray, ruler: Ruler, chunk: int = CHUNK
+) -> np.ndarray:
+    """Return whether the first prediction is right (bool), of every scored document in order: their mean is P@1."""
+    found = []
+    for its in _chunks(label_Nk, indptr, indices, ruler, 1, chunk):
+        scored_B = np.bincount(its.row_P, minlength=len(its.label_Bk)) > 0
+        found.append(its.hit_Bk[scored_B, 0])
+    return np.concatenate(found) if found else np.zeros(0, dtype=bool)
+
+
 def score_run(run_folder: Path, sample_folder: Path) -> None:
     """Read topk.npz and recipe.json of a run, score the split that it predicted by every ruler of the recipe, write metrics.json.
 
@@ -100,6 +112,7 @@ def score_run(run_folder: Path, sample_folder: Path) -> None:
             "documents": scored.documents,
             "scored_documents": int((np.diff(scored.indptr) > 0).sum()),
             "records": records,
+            "first_hits": pack(first_hits(label_Nk, scored.indptr, scored.indices, rulers[0])),
         },
     )
 

@@ -26,10 +26,12 @@ def detail_rows(folder: Path) -> list[Row]:
     rows = [
         {"split": metrics["split"], **{c: r[c] for c in ("metric", "k", "band", "value", "unit")}}
         for r in metrics["records"]
-        if r["ruler"] == ALL and r["k"] in KS and _kept(r["metric"], r["band"])
+        if r["ruler"] == ALL and _kept(r["metric"], r["k"], r["band"])
     ]
-    recipe = read_json(folder / "recipe.json")
-    rows += _resources(recipe)
+    if "first_hits" in metrics:  # older scores have none
+        bits = {"metric": "first_hits", "k": 1, "value": metrics["first_hits"], "unit": ""}
+        rows.append({**bits, "split": metrics["split"]})
+    rows += _resources(read_json(folder / "recipe.json"))
     history = folder / "history.jsonl"
     if history.is_file():
         lines = [json.loads(line) for line in history.read_text(encoding="utf-8").splitlines()]
@@ -37,8 +39,10 @@ def detail_rows(folder: Path) -> list[Row]:
     return rows
 
 
-def _kept(metric: str, band: str) -> bool:
-    return metric in ({"macro-P", "nDCG"} if band == ALL else {"P", "PSP", "coverage"})
+def _kept(metric: str, k: int | None, band: str) -> bool:
+    if k is None:
+        return metric in {"labels", "scored_documents"} and band == ALL
+    return k in KS and metric in ({"macro-P", "nDCG"} if band == ALL else {"P", "PSP", "coverage"})
 
 
 def _resources(recipe: Row) -> list[Row]:

@@ -13,13 +13,13 @@ from xmcbench.reporting.ledger import COLUMNS
 class ExperimentRows:
     """The rows of many runs, to be asked for by what was varied.
 
-    `frame` has the ledger's columns and `base` (the method without its swept values), `axes` (the names of these, in
+    `frame` has the ledger's columns, `written` (a value that is no number), and `base` (the method without its swept values), `axes` (the names of these, in
     their order, joined by commas; "" if none), and a column `@<axis>` for each, as text.
     """
 
     def __init__(self, frame: pd.DataFrame, labels: Mapping[str, str]) -> None:
         frame = frame.copy()
-        frame["band"] = frame["band"].replace("", ALL).fillna(ALL)
+        frame["band"] = frame["band"].astype(object).where(frame["band"].notna(), ALL).replace("", ALL)
         base, axes, points = [], [], []
         for method in frame["method"].astype(str):
             name, point = parse_point(method)
@@ -39,8 +39,14 @@ class ExperimentRows:
         frame = pd.read_csv(path, dtype={"k": "Int64", "band": "str", "method": "str", "value": "str"})
         if list(frame.columns) != COLUMNS:
             raise DataError(f"{path}: columns {', '.join(frame.columns)}; allowed: {', '.join(COLUMNS)}")
+        frame["written"] = frame["value"]  # bits and words are no numbers
         frame["value"] = pd.to_numeric(frame["value"], errors="coerce")
         return cls(frame, labels)
+
+    @classmethod
+    def none(cls) -> "ExperimentRows":
+        """Return no rows: nothing was run."""
+        return cls(pd.DataFrame(columns=[*COLUMNS, "written"]), {})
 
     def label(self, base: str) -> str:
         """Return what is shown for a method."""

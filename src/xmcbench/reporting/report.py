@@ -1,6 +1,7 @@
 """One self-contained page: tables, figures, captions, environment. It asks no network for anything."""
 
 import base64
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from xmcbench.atomic import write_text
 from xmcbench.evaluation.bands import MEANING
+from xmcbench.reporting.claims.claims_files import value_text
 from xmcbench.reporting.collected import Collected
 from xmcbench.reporting.figures import caption
 from xmcbench.reporting.outputs import FIGURES
@@ -39,6 +41,7 @@ def write_report(source: str, results: Path, out: Path, partial: bool = False) -
     page = environment.get_template("report.html.j2").render(
         partial=partial,
         summary=_summary(collected),
+        claims=_claims(results) if source == "run" else [],
         tables={name: _grid(shown) for name, (_, shown) in all_tables(collected, results).items()},
         bands=MEANING,
         failures=_records(collected.failures, collected),
@@ -57,6 +60,20 @@ def _summary(collected: Collected) -> dict[str, Any]:
         "seeds": int(run["seed"].nunique()),
         "methods": int(run["method"].nunique()),
     }
+
+
+def _claims(results: Path) -> list[dict[str, str]]:
+    """Return the verdicts that `xmcbench claims` wrote, none before it did."""
+    file = results / "claims.csv"
+    if not file.is_file():
+        return []
+    with open(file, encoding="utf-8", newline="") as text:
+        rows = list(csv.DictReader(text))
+    for row in rows:
+        numbers = {k: float(row[k]) if row[k] else None for k in ("value", "ci_low", "ci_high")}
+        row["shown"] = value_text(numbers)
+        row["kind"] = row["verdict"].replace(" ", "-")
+    return rows
 
 
 def _grid(table: pd.DataFrame) -> dict[str, list[Any]]:

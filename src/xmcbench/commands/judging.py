@@ -1,0 +1,52 @@
+"""From finished runs to the rows of experiments, and from these to verdicts on what the papers claim."""
+
+import argparse
+import logging
+from pathlib import Path
+
+from xmcbench.commands.command import Register
+
+
+def register(command: Register) -> None:
+    """Add the commands."""
+    rows = command("rows", _rows, "write the rows of an experiment's finished runs", "out")
+    rows.add_argument("--grid", required=True)
+    claims = command(
+        "claims", _claims, "judge the papers' claims by the rows of experiments; trains nothing", "out"
+    )
+    claims.add_argument(
+        "--rows", type=Path, required=True, help="a file that `rows` wrote, or a ledger of runs"
+    )
+    claims.add_argument(
+        "--reference", type=Path, help="a folder with runs.csv: its claims.csv is written too"
+    )
+
+
+def _rows(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.atomic import write_text
+    from xmcbench.plan import Project
+    from xmcbench.reporting.collect import csv_text
+    from xmcbench.reporting.ledger import COLUMNS, rows_of
+
+    runs = Project(parsed.config).runs(parsed.grid)
+    write_text(parsed.out, csv_text(COLUMNS, rows_of(runs, parsed.config.parent, detailed=True)))
+    log.info("%s: rows of %d runs", parsed.out, len(runs))
+
+
+def _claims(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.reporting.claims.claims_files import judge_all, write_claims
+    from xmcbench.reporting.experiment_rows import ExperimentRows
+
+    claims = parsed.config / "claims.yaml"
+    if parsed.rows.is_file():
+        rows, told = ExperimentRows.read(parsed.rows, {}), str(parsed.rows)
+    else:
+        rows, told = ExperimentRows.none(), f"nothing: {parsed.rows} is not there"
+    results = judge_all(claims, rows)
+    write_claims(results, told, parsed.out)
+    log.info("from %s", told)
+    for result in results:
+        log.info("%s: %s", result.claim.id, result.verdict)
+    if parsed.reference is not None and (parsed.reference / "runs.csv").is_file():
+        kept = judge_all(claims, ExperimentRows.read(parsed.reference / "runs.csv", {}))
+        write_claims(kept, "", parsed.reference, tables_alone=True)

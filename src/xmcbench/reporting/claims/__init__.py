@@ -1,0 +1,1 @@
+"""What the papers claim, as statements over the rows of experiments, and what the rows say of each."""

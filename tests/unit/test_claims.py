@@ -1,0 +1,174 @@
+"""Claims: every one of config/claims.yaml can come out true and false, and the numbers behind a verdict are right."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xmcbench.errors import ConfigError
+from xmcbench.evaluation.first_hits import pack, unpack
+from xmcbench.plan import Project
+from xmcbench.reporting.claims.claims_files import claim_row, judge_all, write_claims
+from xmcbench.reporting.claims.evidence import evidence
+from xmcbench.reporting.claims.statement import Comparison, load_claims
+from xmcbench.reporting.claims.verdict import judge, judge_comparison
+from xmcbench.reporting.experiment_rows import ExperimentRows
+from xmcbench.reporting.ledger import COLUMNS
+
+from ..conftest import ROOT
+from .planted_claims import FALSE, TRUE, planted
+
+CLAIMS = {claim.id: claim for claim in load_claims(ROOT / "config" / "claims.yaml")}
+
+
+def rows_of(*rows: dict[str, Any]) -> ExperimentRows:
+    shared = {"dataset": "d", "seed": 1, "budget": "quick", "metric": "P", "k": 1, "split": "test"}
+    frame = pd.DataFrame([{**shared, **row} for row in rows], columns=[*COLUMNS, "written"])
+    frame["written"] = frame["written"].astype(object)
+    return ExperimentRows(frame, {})
+
+
+def comparison(**keys: Any) -> Comparison:
+    values = {"name": "n", "value": ["a", "-b"], "at_least": 1.0, "datasets": ["d"], **keys}
+    return Comparison.model_validate(values)
+
+
+@pytest.mark.parametrize("claim", [c for c in CLAIMS if CLAIMS[c].tests])
+def test_planted_data_makes_each_claim_hold_and_fail(claim: str) -> None:
+    assert judge(CLAIMS[claim], planted(CLAIMS[claim], TRUE[claim])).verdict == "holds"
+    assert judge(CLAIMS[claim], planted(CLAIMS[claim], FALSE[claim])).verdict == "does not hold"
+
+
+def test_a_claim_with_one_test_of_each_kind_is_mixed_and_one_without_runs_is_not_run() -> None:
+    half = {**TRUE["C13"], **{k: v for k, v in FALSE["C13"].items() if "epoch_seconds" in k}}
+    assert judge(CLAIMS["C13"], planted(CLAIMS["C13"], half)).verdict == "mixed"
+    assert judge(CLAIMS["C1"], rows_of()).verdict == "not run"
+    row = claim_row(judge(CLAIMS["C11"], rows_of()))
+    assert row["verdict"] == "not run" and row["why"] == "needs Amazon-3M and a GPU"
+
+
+def test_the_paper_and_its_relatives_are_all_there_and_their_runs_are_planned(project: Project) -> None:
+    assert {f"C{n}" for n in range(1, 22)} <= set(CLAIMS)
+    runs = {(r.budget, r.dataset, r.method) for r in project.runs("ablations")}
+    for claim in CLAIMS.values():
+        for test in claim.tests:
+            along = test.along
+            points = [str(p) for p in along.points] if along and along.points else [""]
+            budgets = along.label_spaces if along and along.label_spaces else [test.budget]
+            for term in [*test.terms("value"), *test.terms("over")]:
+                for dataset, budget, point in (
+                    (d, b, p) for d in test.datasets for b in budgets for p in points
+                ):
+                    assert (budget, dataset, term.method.replace("{}", point)) in runs, claim.id
+
+
+def test_seeds_are_paired_and_have_students_interval() -> None:
+    pairs = [(10.0, 8.0), (11.0, 8.0), (12.0, 8.0)]
+    rows = [
+        {"method": m, "seed": s, "value": v}
+        for s, pair in enumerate(pairs)
+        for m, v in zip("ab", pair, strict=True)
+    ]
+    # Seed 9 has no b and does not count.
+    found = evidence(rows_of(*rows, {"method": "a", "seed": 9, "value": 99.0}), comparison(), "d")
+    assert found is not None and found.value == 3.0 and found.seeds == 3 and found.interval_of == "seeds"
+    # Differences 2, 3, 4: standard deviation 1, t of two degrees of freedom 4.3027.
+    assert found.high == pytest.approx(3 + 4.3027 / math.sqrt(3), abs=1e-3)
+    assert judge_comparison(comparison(), found) == "open", "the interval reaches below 1"
+    assert judge_comparison(comparison(at_least=0.5), found) == "met"
+    assert judge_comparison(comparison(at_least=None, at_most=0.4), found) == "not met"
+
+
+def test_one_seed_has_the_interval_of_paired_documents() -> None:
+    hits = {"a": np.array([1, 1, 1, 0], bool), "b": np.array([1, 0, 0, 0], bool)}
+    rows = [{"method": m, "value": 100.0 * h.mean()} for m, h in hits.items()]
+    bits = [
+        {"method": m, "metric": "first_hits", "value": math.nan, "written": pack(h)} for m, h in hits.items()
+    ]
+    found = evidence(rows_of(*rows, *bits), comparison(), "d")
+    # Per document 0, 1, 1, 0: standard deviation 0.57735, over the root of four.
+    assert found is not None and found.value == 50.0 and found.interval_of == "documents"
+    assert found.high == pytest.approx(50 + 1.959964 * 28.8675, abs=1e-3)
+    without = evidence(rows_of(*rows), comparison(), "d")
+    assert without is not None and without.low is None and judge_comparison(comparison(), without) == "met"
+
+
+def test_a_missing_run_is_no_evidence_and_a_zero_divisor_neither() -> None:
+    rows = rows_of({"method": "a", "value": 1.0}, {"method": "c", "value": 0.0})
+    assert evidence(rows, comparison(), "d") is None
+    assert evidence(rows, comparison(value=["a"]), "elsewhere") is None
+    assert evidence(rows, comparison(value=["a"], over=["c"]), "d") is None
+
+
+@pytest.mark.parametrize(
+    ("shape", "ys", "value"),
+    [
+        ("rises", [1.0, 2.0, 1.9, 3.0], 1.0),  # 0.1 down is within the tolerance
+        ("rises", [1.0, 2.0, 1.5, 3.0], 2 / 3),
+        ("falls", [3.0, 2.0, 1.0, 0.0], 1.0),
+        ("peaks_inside", [1.0, 4.0, 2.0, 3.0], 1.0),
+        ("peaks_inside", [1.0, 2.0, 2.0, 3.0], -1.0),
+        ("slope", [1.0, 3.0, 5.0, 7.0], 2.0),
+    ],
+)
+def test_shapes_by_hand(shape: str, ys: list[float], value: float) -> None:
+    rows = [{"method": f"m@x={2**i}", "value": y} for i, y in enumerate(ys)]
+    along = {"points": [1, 2, 4, 8], "shape": shape, "tolerance": 0.15 if shape == "rises" else 0.0}
+    found = evidence(rows_of(*rows), comparison(value=["m@x={}"], along=along), "d")
+    assert found is not None and found.value == pytest.approx(value)
+
+
+def test_within_is_open_when_the_interval_covers_all_and_not_met_beside_it() -> None:
+    test = comparison(at_least=None, within=1.0)
+    rows = [
+        {"method": m, "seed": s, "value": v}
+        for m, s, v in (("a", 1, 9.0), ("b", 1, 0.0), ("a", 2, 0.0), ("b", 2, 9.0))
+    ]
+    wide = evidence(rows_of(*rows), test, "d")
+    assert wide is not None and wide.value == 0.0 and judge_comparison(test, wide) == "open"
+    off = evidence(rows_of({"method": "a", "value": 9.0}, {"method": "b", "value": 1.0}), test, "d")
+    assert judge_comparison(test, off) == "not met"
+
+
+@given(st.lists(st.booleans(), max_size=60))
+def test_bits_come_back(bits: list[bool]) -> None:
+    assert unpack(pack(np.array(bits, dtype=bool))).tolist() == bits
+
+
+def test_files_say_what_was_found_and_why_not(tmp_path: Path) -> None:
+    results = judge_all(ROOT / "config" / "claims.yaml", planted(CLAIMS["C1"], TRUE["C1"]))
+    write_claims(results, "somewhere.csv", tmp_path)
+    table = pd.read_csv(tmp_path / "claims.csv").set_index("id")
+    assert table.loc["C1", "verdict"] == "holds" and table.loc["C1", "n_seeds"] == 1
+    assert list(table.index) == list(CLAIMS) and (table["verdict"] == "not run").sum() >= 20
+    assert table.loc["C6", "why"] == "the runs that it needs are not there"
+    text = (tmp_path / "claims.md").read_text()
+    assert "1 holds" in text and "From somewhere.csv." in text
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"at_most": 2.0}, r"claims\.yaml: .*one threshold is needed.*allowed: at_least, at_most, within"),
+        ({"value": ["a b"]}, r"'a b' is no term; allowed: \[-\]method\[:metric\]"),
+        ({"along": {"points": [1, 2], "shape": "rises"}}, r"a shape needs at least 3 points"),
+        (
+            {"along": {"points": [1, 2, 3], "shape": "wobbles"}},
+            r"along.shape': input should be 'rises', 'falls', 'peaks_inside' or 'slope', found 'wobbles'",
+        ),
+        ({"metrik": "P"}, r"unknown key '.*metrik'; allowed: .*metric"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    test = {"name": "n", "value": ["a"], "at_least": 1.0, **change}
+    claim = {"id": "X", "sentence": "s", "source": "s", "scope": "s", "tests": [test]}
+    file = tmp_path / "claims.yaml"
+    file.write_text(yaml.safe_dump({"claims": [claim]}))
+    with pytest.raises(ConfigError, match=message):
+        load_claims(file)

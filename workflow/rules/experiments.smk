@@ -1,0 +1,59 @@
+# The experiments of the paper, each a grid file: runs → rows; and verdicts on its claims, from rows alone.
+#: Names of grids that are experiments or put experiments together, at each of their scales.
+EXPERIMENTS = [name for name in PROJECT.grid_names if PROJECT.shown_by(name)]
+
+
+rule experiment_rows:
+    input:
+        lambda w: collected_of(w.experiment),
+    output:
+        "results/collected/{experiment}_rows.csv",
+    log:
+        "logs/rows/{experiment}.log",
+    wildcard_constraints:
+        experiment=names(EXPERIMENTS),
+    conda:
+        "../../envs/xmcbench.yaml"
+    params:
+        code=REPORTING,
+    shell:
+        "xmcbench rows --grid {wildcards.experiment} --out {output} --log {log}"
+
+
+rule judge_claims:
+    input:
+        "config/claims.yaml",
+    output:
+        "results/claims.csv",
+        "results/claims_tests.csv",
+        "results/claims.md",
+    log:
+        "logs/claims.log",
+    conda:
+        "../../envs/xmcbench.yaml"
+    params:
+        rows=claimed_rows(),
+        digest=digest_of(claimed_rows()),
+        code=REPORTING,
+    shell:
+        "xmcbench claims --rows {params.rows} --out results --reference results/reference --log {log}"
+
+
+rule claims:
+    input:
+        rules.judge_claims.output,
+
+
+# What is missing in the ledger `runs`, whatever of it this machine's folders hold.
+rule ablations_seeds:
+    input:
+        "results/collected/runs.recorded",
+
+
+for _experiment in [e for e in EXPERIMENTS if e != "ablations_seeds"]:
+
+    rule:
+        name:
+            _experiment
+        input:
+            f"results/collected/{_experiment}_rows.csv",
