@@ -13,6 +13,7 @@ from xmcbench.evaluation.bands import MEANING
 from xmcbench.reporting.claims.claims_files import value_text
 from xmcbench.reporting.collected import Collected
 from xmcbench.reporting.figures import caption
+from xmcbench.reporting.interactive import accuracy_memory
 from xmcbench.reporting.outputs import FIGURES
 from xmcbench.reporting.tables import all_tables
 
@@ -41,6 +42,7 @@ def write_report(source: str, results: Path, out: Path, partial: bool = False) -
     page = environment.get_template("report.html.j2").render(
         partial=partial,
         summary=_summary(collected),
+        interactive=accuracy_memory(collected),
         claims=_claims(results) if source == "run" else [],
         tables={name: _grid(shown) for name, (_, shown) in all_tables(collected, results).items()},
         bands=MEANING,
