@@ -9,6 +9,7 @@ from xmcbench.atomic import write_text
 from xmcbench.config_files import BudgetFile, ConfigFile, GridFile, MethodFile
 from xmcbench.data.dataset import DatasetSpec
 from xmcbench.recipe import ReferenceRecipe, TrainRecipe
+from xmcbench.reporting.claims.statement import ClaimsFile
 
 #: Read by editors and by Snakemake, which refuses a schema that does not name its draft.
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
@@ -19,6 +20,7 @@ FILES: dict[str, type[BaseModel]] = {
     "method": MethodFile,
     "budget": BudgetFile,
     "grid": GridFile,
+    "claims": ClaimsFile,
     "recipe": TrainRecipe,
     "reference_recipe": ReferenceRecipe,
 }

@@ -24,7 +24,12 @@ rule judge_claims:
     input:
         "config/claims.yaml",
     output:
-        "results/claims.csv",
+        report(
+            "results/claims.csv",
+            caption="../report/claims.rst",
+            category="Claims",
+            labels={"table": "claims"},
+        ),
         "results/claims_tests.csv",
         "results/claims.md",
     log:

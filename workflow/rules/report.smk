@@ -11,9 +11,19 @@ rule write_tables:
         PUBLISHED,
     output:
         [
+            report(
+                f"results/tables/{{source}}/{table}.csv",
+                caption=f"../report/table_{table}.rst",
+                category="Tables",
+                subcategory="{source}",
+                labels={"table": table},
+            )
+            for table in TABLES
+        ],
+        [
             f"results/tables/{{source}}/{table}.{suffix}"
             for table in TABLES
-            for suffix in ["csv", "md", "tex"]
+            for suffix in ["md", "tex"]
         ],
     log:
         "logs/tables/{source}.log",
@@ -30,9 +40,20 @@ rule draw_figures:
         [f"results/collected/{{source}}{part}.csv" for part in COLLECTED],
     output:
         [
+            report(
+                f"results/figures/{{source}}/{figure}.png",
+                caption=f"../report/figure_{figure}.rst",
+                category="Figures",
+                subcategory="{source}",
+                labels={"figure": figure},
+            )
+            for figure in FIGURES
+        ],
+        [
             f"results/figures/{{source}}/{figure}.{suffix}"
             for figure in FIGURES
             for suffix in SUFFIXES
+            if suffix != "png"
         ],
     log:
         "logs/figures/{source}.log",

@@ -9,6 +9,7 @@ from xmcbench.commands.command import Register
 def register(command: Register) -> None:
     """Add the commands."""
     command("schemas", _schemas, "write the JSON schemas", "out")
+    command("captions", _captions, "write the captions of snakemake --report", "out")
     command("check", _check, "check the whole configuration")
 
 
@@ -16,6 +17,12 @@ def _schemas(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.schemas import write_schemas
 
     write_schemas(parsed.out)
+
+
+def _captions(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.reporting.captions import write_captions
+
+    write_captions(parsed.out)
 
 
 def _check(parsed: argparse.Namespace, log: logging.Logger) -> None:
