@@ -10,6 +10,8 @@ from snakemake.exceptions import WorkflowError
 from xmcbench.config_files import ConfigFile
 from xmcbench.errors import XmcbenchError
 from xmcbench.plan import Project, check_devices, tokens_name
+from xmcbench.reporting.experiment_output import files_of, require_known
+from xmcbench.reporting.published import datasets_of, read_published
 from xmcbench.reporting.ledger import missing, read_ledger
 from xmcbench.reporting.outputs import (
     FIGURES,
@@ -27,6 +29,7 @@ try:
     PROJECT = Project(Path("config"))
     SETTINGS = validated("config/config.yaml (or --config)", ConfigFile, dict(config))
     PROJECT.require_datasets(SETTINGS.raw, "raw")
+    require_known(PROJECT)
     # `run` is the grid that config.yaml names; every grid also goes by its own name.
     SOURCES = {"run": SETTINGS.grid, **{g: g for g in PROJECT.grid_names}}
     GRIDS = {source: PROJECT.runs(grid) for source, grid in SOURCES.items()}
@@ -166,6 +169,24 @@ def claimed_rows():
     """
     own = Path("results/collected/ablations_rows.csv")
     return own if own.is_file() else Path("results/reference/runs.csv")
+
+
+def shown_files(grid, folder):
+    """The tables and figures of a grid's experiments, under a folder of results/experiments/."""
+    return [
+        f"results/experiments/{folder}/{name}"
+        for name in files_of(PROJECT.shown_by(grid))
+    ]
+
+
+def claimed_files():
+    """Tables and figures of the rows that claims rest on; none where there are no rows."""
+    return shown_files("ablations", "claimed") if claimed_rows().is_file() else []
+
+
+def published_datasets():
+    """Data sets of which papers print numbers."""
+    return datasets_of(read_published(Path("results/published")))
 
 
 def partial_reports():

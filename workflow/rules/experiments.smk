@@ -59,6 +59,60 @@ for _experiment in [e for e in EXPERIMENTS if e != "ablations_seeds"]:
 
     rule:
         name:
-            _experiment
+            f"show_{_experiment}"
         input:
             f"results/collected/{_experiment}_rows.csv",
+        output:
+            shown_files(_experiment, _experiment),
+        log:
+            f"logs/experiments/{_experiment}.log",
+        conda:
+            "../../envs/xmcbench.yaml"
+        params:
+            grid=_experiment,
+            out=lambda w, output: Path(output[0]).parent,
+            code=REPORTING,
+        shell:
+            "xmcbench experiments --grid {params.grid} --rows {input} --out {params.out} --log {log}"
+
+    rule:
+        name:
+            _experiment
+        input:
+            shown_files(_experiment, _experiment),
+
+
+# The same from what claims rest on, for the page.
+rule show_claimed:
+    output:
+        [
+            report(
+                file,
+                caption=f"../report/experiment_{Path(file).stem}.rst",
+                category="Experiments",
+                labels={"experiment": Path(file).stem},
+            )
+            for file in shown_files("ablations", "claimed")
+            if file.endswith((".png", ".csv"))
+        ],
+        [
+            f
+            for f in shown_files("ablations", "claimed")
+            if not f.endswith((".png", ".csv"))
+        ],
+    log:
+        "logs/experiments/claimed.log",
+    conda:
+        "../../envs/xmcbench.yaml"
+    params:
+        rows=claimed_rows(),
+        digest=digest_of(claimed_rows()),
+        out=lambda w, output: Path(output[0]).parent,
+        code=REPORTING,
+    shell:
+        "xmcbench experiments --grid ablations --rows {params.rows} --out {params.out} --log {log}"
+
+
+rule experiments:
+    input:
+        rules.show_claimed.output,

@@ -70,6 +70,7 @@ rule write_report:
         lambda w: tables_of("run"),
         lambda w: figures_of("run"),
         "results/claims.csv",
+        claimed_files(),
     output:
         "results/report.html",
     log:

@@ -11,6 +11,13 @@ def register(command: Register) -> None:
     """Add the commands."""
     rows = command("rows", _rows, "write the rows of an experiment's finished runs", "out")
     rows.add_argument("--grid", required=True)
+    shown = command(
+        "experiments", _experiments, "write the tables and draw the figures of experiments", "out"
+    )
+    shown.add_argument("--grid", required=True)
+    shown.add_argument(
+        "--rows", type=Path, required=True, help="a file that `rows` wrote, or a ledger of runs"
+    )
     claims = command(
         "claims", _claims, "judge the papers' claims by the rows of experiments; trains nothing", "out"
     )
@@ -31,6 +38,13 @@ def _rows(parsed: argparse.Namespace, log: logging.Logger) -> None:
     runs = Project(parsed.config).runs(parsed.grid)
     write_text(parsed.out, csv_text(COLUMNS, rows_of(runs, parsed.config.parent, detailed=True)))
     log.info("%s: rows of %d runs", parsed.out, len(runs))
+
+
+def _experiments(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.plan import Project
+    from xmcbench.reporting.experiment_output import write_experiments
+
+    write_experiments(parsed.rows, parsed.grid, Project(parsed.config), parsed.out)
 
 
 def _claims(parsed: argparse.Namespace, log: logging.Logger) -> None:

@@ -22,6 +22,8 @@ def register(command: Register) -> None:
         if name == "report":
             sub.add_argument("--out", type=Path, default=Path("results/report.html"))
             sub.add_argument("--partial", action="store_true", help="build everything from what is there")
+    published = command("published", _published, "write tables and a figure of what papers print")
+    published.add_argument("--results", type=Path, default=Path("results"))
     readme = command("readme", _readme, "rewrite the numbers of the README")
     readme.add_argument("--readme", type=Path, default=Path("README.md"))
     readme.add_argument("--docs", type=Path, default=Path("docs"))
@@ -57,6 +59,19 @@ def _report(parsed: argparse.Namespace, log: logging.Logger) -> None:
         log.info("partial report: %s", parsed.out)
     else:
         write_report(parsed.source, parsed.results, parsed.out)
+
+
+def _published(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    import pandas as pd
+
+    from xmcbench.reporting.published_figure import write_figure
+    from xmcbench.reporting.published_tables import write_published
+
+    ours = parsed.results / "collected" / "paper.csv"
+    columns = ["dataset", "method", "seed", "budget", "metric", "k", "value"]
+    runs = pd.read_csv(ours, dtype={"k": "Int64"}) if ours.is_file() else pd.DataFrame(columns=columns)
+    write_published(parsed.results / "published", runs, parsed.results / "tables" / "published")
+    write_figure(parsed.results / "published", parsed.results / "figures" / "published")
 
 
 def _readme(parsed: argparse.Namespace, log: logging.Logger) -> None:

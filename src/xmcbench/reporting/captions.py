@@ -4,6 +4,7 @@ from importlib import import_module
 from pathlib import Path
 
 from xmcbench.atomic import write_text
+from xmcbench.reporting.experiment_output import KNOWN, module_of
 from xmcbench.reporting.outputs import FIGURES, TABLES
 
 TABLE_CAPTIONS = {
@@ -28,7 +29,8 @@ def caption_files() -> dict[str, str]:
         f"figure_{name}.rst": import_module(f"xmcbench.reporting.figures.{name}").CAPTION for name in FIGURES
     }
     tables = {f"table_{name}.rst": TABLE_CAPTIONS[name] for name in TABLES}
-    texts = {"workflow.rst": WORKFLOW, "claims.rst": CLAIMS, **tables, **figures}
+    experiments = {f"experiment_{name}.rst": module_of(name).CAPTION for name in KNOWN}
+    texts = {"workflow.rst": WORKFLOW, "claims.rst": CLAIMS, **tables, **figures, **experiments}
     return {name: text + "\n" for name, text in texts.items()}
 
 

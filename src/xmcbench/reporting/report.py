@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from xmcbench.atomic import write_text
 from xmcbench.evaluation.bands import MEANING
 from xmcbench.reporting.claims.claims_files import value_text
 from xmcbench.reporting.collected import Collected
+from xmcbench.reporting.experiment_output import KNOWN, is_figure, module_of
 from xmcbench.reporting.figures import caption
 from xmcbench.reporting.interactive import accuracy_memory
 from xmcbench.reporting.outputs import FIGURES
@@ -44,6 +46,7 @@ def write_report(source: str, results: Path, out: Path, partial: bool = False) -
         summary=_summary(collected),
         interactive=accuracy_memory(collected),
         claims=_claims(results) if source == "run" else [],
+        experiments=_experiments(results / "experiments" / "claimed") if source == "run" else [],
         tables={name: _grid(shown) for name, (_, shown) in all_tables(collected, results).items()},
         bands=MEANING,
         failures=_records(collected.failures, collected),
@@ -76,6 +79,29 @@ def _claims(results: Path) -> list[dict[str, str]]:
         row["shown"] = value_text(numbers)
         row["kind"] = row["verdict"].replace(" ", "-")
     return rows
+
+
+def _experiments(folder: Path) -> list[dict[str, Any]]:
+    """Return what `xmcbench experiments` wrote of the rows that claims rest on, tables before figures."""
+    found: list[dict[str, Any]] = []
+    for name in sorted(KNOWN, key=is_figure):
+        file = folder / f"{name}.{'png' if is_figure(name) else 'md'}"
+        if file.is_file():
+            module = module_of(name)
+            shown = {"title": module.TITLE, "caption": module.CAPTION, "table": None, "data": None}
+            if is_figure(name):
+                shown["data"] = base64.b64encode(file.read_bytes()).decode("ascii")
+            else:
+                shown["table"] = _grid(read_markdown(file.read_text(encoding="utf-8")))
+            found.append(shown)
+    return found
+
+
+def read_markdown(text: str) -> pd.DataFrame:
+    """Return the table that `tables.markdown` wrote; an empty one for "(nothing)"."""
+    lines = [line.strip("|").strip() for line in text.splitlines() if line.startswith("|")]
+    cells = [[c.strip().replace("\\|", "|") for c in re.split(r"(?<!\\)\|", line)] for line in lines]
+    return pd.DataFrame(cells[2:], columns=cells[0]) if cells else pd.DataFrame()
 
 
 def _grid(table: pd.DataFrame) -> dict[str, list[Any]]:

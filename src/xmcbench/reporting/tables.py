@@ -25,7 +25,7 @@ def write_tables(source: str, results: Path) -> None:
     collected = Collected(source, results / "collected")
     folder = results / "tables" / source
     for name, (raw, shown) in all_tables(collected, results).items():
-        write_text(folder / f"{name}.csv", csv_text(list(raw.columns), _rows(raw)))
+        write_text(folder / f"{name}.csv", csv_text(list(raw.columns), rows_of_frame(raw)))
         write_text(folder / f"{name}.md", markdown(shown))
         write_text(folder / f"{name}.tex", latex(shown))
 
@@ -151,7 +151,8 @@ def _columns(run: pd.DataFrame) -> list[tuple[str, str, str, int | None, float, 
     return columns
 
 
-def _rows(frame: pd.DataFrame) -> list[dict[str, object]]:
+def rows_of_frame(frame: pd.DataFrame) -> list[dict[str, object]]:
+    """Return a frame's rows for CSV, absent values as None."""
     rows: list[dict[str, object]] = []
     for record in frame.to_dict("records"):
         rows.append({str(k): None if pd.isna(v) else v for k, v in record.items()})

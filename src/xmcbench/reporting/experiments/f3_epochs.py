@@ -1,0 +1,38 @@
+"""Figure 3, right: learning curves at several sparsities."""
+
+from matplotlib.figure import Figure
+
+from xmcbench.reporting import style
+from xmcbench.reporting.experiment_rows import ExperimentRows
+from xmcbench.reporting.experiments._panels import cells_in, over_seeds, panels
+
+TITLE = "Figure 3, right: learning curves by sparsity"
+CAPTION = "Validation P@1 over epochs at several fan-ins, without and with the auxiliary objective; the broken line is dense."
+METHODS = {"fixed_fan_in_set": "without auxiliary", "fixed_fan_in_set_aux": "with auxiliary"}
+
+
+def draw(rows: ExperimentRows) -> Figure:
+    """Draw a panel without and one with the auxiliary objective, of each data set and budget."""
+    curves = rows.curve("P", 1, axes=["fan_in"], base=list(METHODS), split="validation")
+    where = cells_in(curves)
+    parts = [(d, b, base) for d, b in where for base in METHODS]
+    figure, axes = panels([f"{d}, {b}: {METHODS[base]}" for d, b, base in parts], columns=2, share_y=True)
+    for panel, (dataset, budget, base) in zip(axes, parts, strict=True):
+        its = curves[(curves["dataset"] == dataset) & (curves["budget"] == budget) & (curves["base"] == base)]
+        fan_ins = sorted(its["@fan_in"].unique(), key=int, reverse=True)
+        ends = []
+        for place, fan_in in enumerate(fan_ins):
+            middle, _ = over_seeds(its[its["@fan_in"] == fan_in], "epoch")
+            shade = style.COLOURS[place % len(style.COLOURS)]
+            panel.plot(middle.index, middle, color=shade)
+            ends.append((float(middle.index[-1]), float(middle.iloc[-1]), f"K = {fan_in}", shade))
+        dense = rows.curve("P", 1, base="dense", dataset=dataset, budget=budget, split="validation")
+        if len(dense):
+            middle, _ = over_seeds(dense, "epoch")
+            panel.plot(middle.index, middle, color="#555555", linestyle="--", linewidth=1.2)
+            ends.append((float(middle.index[-1]), float(middle.iloc[-1]), "dense", "#555555"))
+        panel.set_xlabel("epoch")
+        panel.set_ylabel("validation P@1 (%)")
+        figure.canvas.draw()
+        style.end_labels(panel, ends)
+    return figure
