@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -204,8 +205,11 @@ def test_the_page_carries_everything_and_asks_nobody(results: Path) -> None:
     write_report("run", results, page)
     text = page.read_text()
     assert "Fixed fan-in SET + aux" in text and text.count("<img alt=") == 4
-    for request in ('src="http', 'href="http', "@import", "url(http", "<script"):
-        assert request not in text
+    assert "<script src" not in text
+    # The plot's library is in the page, and names addresses that it never asks: test_page.py watches a browser.
+    without_scripts = re.sub(r"<script.*?</script>", "", text, flags=re.S)
+    for request in ('src="http', 'href="http', "@import", "url(http"):
+        assert request not in without_scripts
 
 
 def test_a_method_name_cannot_break_the_page(results: Path) -> None:

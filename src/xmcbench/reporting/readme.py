@@ -1,18 +1,23 @@
 """The README's numbers: written between markers from results/reference/, never by hand."""
 
+from collections.abc import Hashable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from xmcbench.atomic import write_text
 from xmcbench.errors import ConfigError
+from xmcbench.reporting.claims.claims_files import VERDICTS, value_text
 from xmcbench.reporting.collected import Collected
 from xmcbench.reporting.kernel_tables import kernel_tables
 from xmcbench.reporting.tables import markdown
 
 BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
+CLAIMS_BEGIN, CLAIMS_END = "<!-- claims:begin -->", "<!-- claims:end -->"
 KERNELS_BEGIN, KERNELS_END = "<!-- kernels:begin -->", "<!-- kernels:end -->"
 MIB = 2**20
+VALUES = ("value", "ci_low", "ci_high")
 COLUMNS = [
     ("P@1", "P", 1, 1.0, ".1f"),
     ("P@3", "P", 3, 1.0, ".1f"),
@@ -38,6 +43,8 @@ def _with_numbers(readme: Path, reference: Path) -> str:
     text = _between(readme, readme.read_text(encoding="utf-8"), BEGIN, END, _numbers(reference))
     if (reference / "kernels.csv").is_file():
         text = _between(readme, text, KERNELS_BEGIN, KERNELS_END, kernel_tables(reference / "kernels.csv"))
+    if (reference / "claims.csv").is_file():
+        text = _between(readme, text, CLAIMS_BEGIN, CLAIMS_END, _claims(reference / "claims.csv"))
     return text
 
 
@@ -66,6 +73,29 @@ def _numbers(reference: Path) -> str:
         f"on {_names(run, 'hardware')}; accuracy in percent. One seed: differences of a point may be chance.\n"
     )
     return markdown(pd.DataFrame(rows)) + told
+
+
+def _claims(file: Path) -> str:
+    claims = pd.read_csv(file, keep_default_na=False)
+    rows = [
+        {
+            "Claim": f"{row['id']}: {row['sentence']} ({row['source']})",
+            "Verdict": f"**{row['verdict']}**",
+            "First test": f"{row['comparison']}, {row['dataset']}" if row["comparison"] else row["why"],
+            "Value (95 %)": value_text({k: float(row[k]) if row[k] != "" else None for k in VALUES}),
+            "Threshold": row["threshold"],
+            "Tests met": f"{row['tests_met']} of {_run(row)}" if _run(row) else "",
+        }
+        for row in claims.to_dict("records")
+    ]
+    counts = ", ".join(f"{(claims['verdict'] == v).sum()} {v}" for v in VERDICTS)
+    seeds = ", ".join(sorted({str(row["n_seeds"]) for row in claims.to_dict("records") if row["n_seeds"]}))
+    told = f"\n{len(claims)} claims: {counts}; seeds: {seeds or 'none'}. Embedded data at the quick budget, except where the test says otherwise.\n"
+    return markdown(pd.DataFrame(rows)) + told
+
+
+def _run(row: dict[Hashable, Any]) -> int:
+    return sum(int(row[f"tests_{kind}"] or 0) for kind in ("met", "not_met", "open"))
 
 
 def _names(run: pd.DataFrame, column: str) -> str:
