@@ -95,6 +95,8 @@ class GridFile(Section):
     extends: str | list[str] | None = None
     cells: list[Cell] = []
     scales: dict[str, Scale | None] = {}
+    #: Each data set of it is a grid too, `<name>_<data set>` (at the first scale).
+    by_dataset: bool = False
     #: Tables and figures of `xmcbench.reporting.experiments` that its runs are for.
     shows: list[str] = []
 

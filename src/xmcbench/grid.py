@@ -42,6 +42,17 @@ def cells_of(grids: Mapping[str, GridFile], name: str, folder: Path) -> list[tup
     return _cells(grids, file, scale, folder, ())
 
 
+def by_dataset(grids: Mapping[str, GridFile], folder: Path) -> dict[str, tuple[str, str]]:
+    """Return name → (grid, data set) of grids whose data sets are grids too, `<name>_<data set>`."""
+    return {
+        f"{name}_{dataset}": (name, dataset)
+        for name, grid in grids.items()
+        if grid.by_dataset
+        for cell, _ in cells_of(grids, name, folder)
+        for dataset in cell.datasets or []
+    }
+
+
 def shown_by(grids: Mapping[str, GridFile], name: str) -> list[str]:
     """Return the tables and figures that a grid's runs are for, with those of the grids it extends, each once."""
     file, _ = grid_names(grids)[name]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from xmcbench.config_files import BudgetFile, Cell, GridFile, MethodFile, config_files
 from xmcbench.data.dataset import DatasetSpec, SampleSpec, load_dataset_spec
 from xmcbench.errors import ConfigError, DeviceError, allowed
-from xmcbench.grid import cells_of, grid_names, shown_by
+from xmcbench.grid import by_dataset, cells_of, grid_names, shown_by
 from xmcbench.planned_run import Run, nested, parse_tokens_name, point_name, tokens_name
 from xmcbench.recipe import Recipe, ReferenceRecipe, TrainRecipe, merge, recipe_of
 from xmcbench.search import Range, draw_trial
@@ -69,14 +69,18 @@ class Project:
     @property
     def grid_names(self) -> list[str]:
         """Every name that `runs` knows: the grid files, and the other scales of experiments."""
-        return list(grid_names(self.grids))
+        return [*grid_names(self.grids), *by_dataset(self.grids, self.folder)]
 
     def shown_by(self, grid: str) -> list[str]:
         """Return the tables and figures of experiments that a grid's runs are for."""
-        return shown_by(self.grids, grid)
+        return [] if grid in by_dataset(self.grids, self.folder) else shown_by(self.grids, grid)
 
     def runs(self, grid: str) -> list[Run]:
         """Return the runs of a grid, each once, in its order; raises ConfigError in one line."""
+        parts = by_dataset(self.grids, self.folder)
+        if grid in parts:
+            whole, dataset = parts[grid]
+            return [run for run in self.runs(whole) if run.dataset == dataset]
         found: dict[str, Run] = {}
         for cell, file in cells_of(self.grids, grid, self.folder):
             assert cell.budget is not None and cell.datasets is not None and cell.seeds is not None

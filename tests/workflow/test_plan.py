@@ -1,5 +1,8 @@
 """What the workflow plans: golden job counts, and nothing more than a change calls for."""
 
+import re
+import time
+
 import pytest
 
 from xmcbench.reporting.ledger import COLUMNS
@@ -55,6 +58,45 @@ def test_no_target_means_all(fresh: Workflow) -> None:
 def test_a_second_run_has_nothing_to_do(original: Workflow) -> None:
     assert original.planned("all") == {}
     assert "Nothing to be done" in original.run("all")
+
+
+def test_the_papers_grid_and_what_each_job_asks_for(fresh: Workflow) -> None:
+    began = time.monotonic()
+    text = fresh.run("--dry-run", "paper")
+    assert time.monotonic() - began < 10
+    table = re.search(r"^job +count\n-[- ]+\n(.*?)^total", text, re.MULTILINE | re.DOTALL)
+    assert table is not None
+    counts = {rule: int(count) for rule, count in (line.split() for line in table[1].splitlines())}
+    assert counts == {
+        **{"paper": 1, "fetch": 6, "prepare": 6, "sample": 6, "tokenise": 11, "group": 5},
+        **{
+            "train": 29,
+            "score": 29,
+            "collect": 1,
+            "write_tables": 1,
+            "draw_figures": 1,
+            "write_other_report": 1,
+        },
+    }
+    asked = {}
+    for job in re.split(r"^\[", text, flags=re.MULTILINE):
+        if "rule train:" in job:
+            found = re.search(r"wildcards: .*dataset=([\w.-]+), method=(\w+)", job)
+            resources = dict(re.findall(r"(gpu|mem_mb|runtime)=(\d+)", job))
+            assert found is not None
+            asked[found[1], found[2]] = tuple(int(resources[k]) for k in ("gpu", "mem_mb", "runtime"))
+    assert len(asked) == 29 and {gpu for gpu, _, _ in asked.values()} == {1}
+    # Weights and moments twice, beside 6 GB; hours of the paper's appendix F, doubled.
+    assert asked["amazon3m", "dense"] == (1, 57904, 8640)
+    assert asked["amazon3m", "fixed_fan_in_set"] == (1, 16147, 8640)
+    assert asked["wiki10", "fixed_fan_in_set_intermediate"] == (1, 6057, 120)
+    assert asked["lf-wikiseealso320k", "dense"][2] == 240, "no hours are printed: the default"
+
+
+@pytest.mark.parametrize(("target", "runs"), [("paper_wiki10", 5), ("paper_official", 29)])
+def test_parts_and_other_recipes_of_the_paper(target: str, runs: int, fresh: Workflow) -> None:
+    planned = fresh.planned(target)
+    assert planned["train"] == runs and planned["write_other_report"] == 1
 
 
 def test_claims_never_start_training(fresh: Workflow) -> None:

@@ -9,6 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 from xmcbench.config_files import ConfigFile
 from xmcbench.errors import XmcbenchError
+from xmcbench.forecast import host_mb, minutes
 from xmcbench.plan import Project, check_devices, tokens_name
 from xmcbench.reporting.experiment_output import files_of, require_known
 from xmcbench.reporting.published import datasets_of, read_published
@@ -155,6 +156,15 @@ def outputs_of(source):
         *figures_of(source),
         report_of(source),
     ]
+
+
+def labels_of(wildcards):
+    """Labels of a run's sample, as declared; of the whole set where a budget declares none, 0 where nothing does."""
+    counts = PROJECT.datasets[wildcards.dataset].counts
+    for budget in (run_of(wildcards).sample_budget, "full"):
+        if budget in counts and counts[budget].labels:
+            return counts[budget].labels
+    return 0
 
 
 def digest_of(path):

@@ -22,6 +22,10 @@ rule train:
     threads: workflow.cores
     resources:
         gpu=lambda w: int(run_of(w).recipe.training.device == "cuda"),
+        mem_mb=lambda w: host_mb(run_of(w).recipe, labels_of(w)),
+        runtime=lambda w: minutes(
+            PROJECT.datasets[w.dataset].paper_hours, PROJECT.budgets[w.budget].paper
+        ),
     params:
         run=lambda w: run_of(w).folder,
         recipe=lambda w: run_of(w).canonical_recipe,

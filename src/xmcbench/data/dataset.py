@@ -123,6 +123,8 @@ class DatasetSpec(Section):
     #: The paper's own recipe for this data set (its §1.6 of settings), which a budget with `paper: true` lays over a
     #: method's: sections that a method does not have, and keys of `output` that it does not set, are left out.
     paper: dict[str, Any] = {}
+    #: Hours that a run of the paper took on its A100 (its App. F).
+    paper_hours: Annotated[float, Field(gt=0)] | None = None
 
     def raw_folder(self, own: str | None = None) -> str:
         """Return where the public files lie: a folder of the user's own (config.yaml's or the file's), or the fetched one."""
