@@ -47,6 +47,10 @@ class NonFiniteError(XmcbenchError):
     """A loss, feature or gradient is infinite or not a number; nothing was updated with it."""
 
 
+class CheckFailedError(XmcbenchError):
+    """A check of many runs found some that do not run; its file says which, and why."""
+
+
 class Interrupted(XmcbenchError):
     """The run was asked to stop; it saved a checkpoint first."""
 

@@ -181,6 +181,12 @@ def claimed_rows():
     return own if own.is_file() else Path("results/reference/runs.csv")
 
 
+def digest_of_recipes(sources):
+    """A hash of every recipe of some grids."""
+    text = "".join(run.canonical_recipe for s in sources for run in GRIDS[s])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def shown_files(grid, folder):
     """The tables and figures of a grid's experiments, under a folder of results/experiments/."""
     return [

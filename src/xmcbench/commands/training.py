@@ -38,6 +38,11 @@ def register(command: Register) -> None:
         "--pins", type=Path, default=None, help="what is installed there: name==version a line"
     )
     train.set_defaults(leaves_reason=True)
+    check = command(
+        "paper-check", _paper_check, "four steps of every run of the paper's grid, on stand-ins", "out"
+    )
+    check.add_argument("--dataset", action="append", default=[], help="this data set alone (may be repeated)")
+    check.add_argument("--method", action="append", default=[], help="this method alone (may be repeated)")
     command("score", _score, "score a run's predictions", "run", "sample")
 
 
@@ -73,6 +78,33 @@ def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:
         environment = ForeignEnvironment(parsed.python, parsed.pins) if given else None
         reference_run(recipe, parsed.run, parsed.sample, parsed.tokens, log, environment)
     (parsed.run / "failed.json").unlink(missing_ok=True)
+
+
+def _paper_check(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    for name, value in FIXED_THREADS.items():
+        os.environ.setdefault(name, value)
+    import tempfile
+
+    from xmcbench.atomic import write_text
+    from xmcbench.errors import CheckFailedError
+    from xmcbench.plan import Project
+    from xmcbench.reporting.collect import csv_text
+    from xmcbench.training.paper_check import COLUMNS, StandIns, check_all
+
+    project = Project(parsed.config)
+    runs = [
+        run
+        for grid in ("paper", "paper_official", "paper_printed")
+        for run in project.runs(grid)
+        if (not parsed.dataset or run.dataset in parsed.dataset)
+        and (not parsed.method or run.method in parsed.method)
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        rows = check_all(runs, StandIns(Path(folder), project.datasets), log)
+    write_text(parsed.out, csv_text(COLUMNS, rows))
+    failed = [row for row in rows if row["status"] != "ok"]
+    if failed:
+        raise CheckFailedError(f"{parsed.out}: {len(failed)} of {len(rows)} runs failed")
 
 
 def _score(parsed: argparse.Namespace, log: logging.Logger) -> None:
