@@ -97,6 +97,7 @@ def test_table_5_shows_what_the_auxiliary_objective_adds_at_each_fan_in() -> Non
     ]
     table = text_of("t5", rows_of(*(final(m, v) for m, v in runs.items()), *sparsity))
     assert list(table["Fan-in"]) == ["", "", "64", "64", "16", "16"]
+    assert list(table["Sparsity"]) == ["dense", "dense", "83 %", "83 %", "96 %", "96 %"]
     assert list(table["Gain of auxiliary"]) == ["", "+1.5", "", "-0.5", "", "+4.0"]
 
 

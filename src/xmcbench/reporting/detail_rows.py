@@ -12,7 +12,7 @@ Row = dict[str, Any]
 
 KS = (1, 3, 5)
 #: Means over windows of this share of an epoch; a curve of every logged step would be hundreds of rows.
-WINDOWS_AN_EPOCH = 4
+WINDOWS_AN_EPOCH = 2
 #: Logged values of steps → whether the curve is kept by window (true) or by epoch.
 CURVES = {"encoder_gradient_norm": True, "zero_share": False}
 
@@ -20,7 +20,7 @@ CURVES = {"encoder_gradient_norm": True, "zero_share": False}
 def detail_rows(folder: Path) -> list[Row]:
     """Return the rows of a finished run's folder: metric, k, split, band, epoch, value, unit.
 
-    `epoch` is how much of the training lies before a curve's point: 0.25 is the first quarter of the first epoch.
+    `epoch` is how much of the training lies before a curve's point: 0.5 is the first half of the first epoch.
     """
     metrics = read_json(folder / "metrics.json")
     rows = [
@@ -42,7 +42,7 @@ def detail_rows(folder: Path) -> list[Row]:
 def _kept(metric: str, k: int | None, band: str) -> bool:
     if k is None:
         return metric in {"labels", "scored_documents"} and band == ALL
-    return k in KS and metric in ({"macro-P", "nDCG"} if band == ALL else {"P", "PSP", "coverage"})
+    return k in KS and metric in ({"macro-P", "nDCG"} if band == ALL else {"P", "PSP"})
 
 
 def _resources(recipe: Row) -> list[Row]:
@@ -60,7 +60,7 @@ def _validation(lines: list[Row]) -> list[Row]:
         for line in lines
         if line["kind"] == "epoch"
         for r in line["validation"]
-        if r["k"] == 1 or r["metric"] == "P"
+        if r["k"] == 1
     ]  # fmt: skip
 
 

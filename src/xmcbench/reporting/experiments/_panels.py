@@ -46,7 +46,11 @@ def cells_in(frame: pd.DataFrame) -> list[tuple[str, str]]:
 def log_ticks(axes: Axes, values: list[float]) -> None:
     """Put a logarithmic x axis' ticks at the points that were run."""
     axes.set_xscale("log")
-    axes.set_xticks(values)
+    apart: list[float] = []  # ticks so near that their numbers would touch are left out
+    for value in values:
+        if not apart or value > 1.15 * apart[-1]:
+            apart.append(value)
+    axes.set_xticks(apart)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.minorticks_off()

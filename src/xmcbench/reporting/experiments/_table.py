@@ -59,7 +59,7 @@ def values(rows: ExperimentRows, place: Place, column: Column) -> pd.Series:
     """Return a run's values, by seed."""
     wanted = {"dataset": place.dataset, "budget": place.budget, "method": place.method}
     found = rows.final(column.metric, column.k, band=column.band, axes=None, **wanted)
-    found = found[found["split"].isin(["test", "train"])]
+    found = found[found["split"] != "validation"]
     return found.set_index("seed")["value"] * column.scale
 
 

@@ -8,7 +8,7 @@ from xmcbench.reporting.experiments._methods import COLOUR, SHORT
 from xmcbench.reporting.experiments._panels import cells_in, over_seeds, panels
 
 TITLE = "Figure 2: gradient that reaches the encoder"
-CAPTION = "2-norm of the encoder's gradient over training (log scale; means over quarters of an epoch), one panel a data set."
+CAPTION = "2-norm of the encoder's gradient over training (log scale; means over half epochs), one panel a data set."
 METHODS = ["dense", "dense_aux", "fixed_fan_in_set", "fixed_fan_in_set_intermediate", "fixed_fan_in_set_aux"]
 
 

@@ -17,6 +17,7 @@ def draw(rows: ExperimentRows) -> Figure:
     where = cells_in(curves)
     parts = [(d, b, base) for d, b in where for base in METHODS]
     figure, axes = panels([f"{d}, {b}: {METHODS[base]}" for d, b, base in parts], columns=2, share_y=True)
+    labels = []
     for panel, (dataset, budget, base) in zip(axes, parts, strict=True):
         its = curves[(curves["dataset"] == dataset) & (curves["budget"] == budget) & (curves["base"] == base)]
         fan_ins = sorted(its["@fan_in"].unique(), key=int, reverse=True)
@@ -33,6 +34,9 @@ def draw(rows: ExperimentRows) -> Figure:
             ends.append((float(middle.index[-1]), float(middle.iloc[-1]), "dense", "#555555"))
         panel.set_xlabel("epoch")
         panel.set_ylabel("validation P@1 (%)")
-        figure.canvas.draw()
+        labels.append(ends)
+    # Limits are shared: every panel is drawn before they are fixed.
+    figure.canvas.draw()
+    for panel, ends in zip(axes, labels, strict=True):
         style.end_labels(panel, ends)
     return figure

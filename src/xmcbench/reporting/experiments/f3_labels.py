@@ -26,6 +26,7 @@ def draw(rows: ExperimentRows) -> Figure:
     parts = {"nested samples of one set's labels": nested, "data sets": whole}
     parts = {title: found for title, found in parts.items() if len(found) > 1 and "dense" in mean.columns}
     figure, axes = panels(list(parts), share_y=True)
+    labelled = []
     for panel, found in zip(axes, parts.values(), strict=True):
         xs = sorted({float(labels[p]) for p in found if p in labels.index})
         ends = []
@@ -44,6 +45,9 @@ def draw(rows: ExperimentRows) -> Figure:
         panel.set_xlabel("labels (log scale)")
         panel.set_ylabel("dense − sparse, test P@1 (points)")
         panel.tick_params(axis="x", labelsize=8, rotation=30)
-        figure.canvas.draw()
+        labelled.append(ends)
+    # Limits are shared: every panel is drawn before they are fixed.
+    figure.canvas.draw()
+    for panel, ends in zip(axes, labelled, strict=True):
         style.end_labels(panel, ends)
     return figure

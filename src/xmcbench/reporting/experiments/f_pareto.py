@@ -1,6 +1,7 @@
 """Accuracy over classifier memory, of the main methods."""
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from xmcbench.reporting.experiment_rows import ExperimentRows
 from xmcbench.reporting.experiments._methods import COLOUR, MAIN, MARKER, SHORT
@@ -26,12 +27,15 @@ def draw(rows: ExperimentRows) -> Figure:
             x, y = value(rows, place, MEMORY), value(rows, place, PRECISION[0])
             if x is not None and y is not None:
                 points.append((x, y))
-                panel.plot([x], [y], MARKER[method], color=COLOUR[method], markersize=7, label=SHORT[method])
+                panel.plot([x], [y], MARKER[method], color=COLOUR[method], markersize=7)
+                names.append((x, y, SHORT[method], COLOUR[method]))
         panel.set_xscale("log")
         panel.plot(*zip(*pareto_front(points), strict=True), color="#999999", linewidth=1, zorder=0)
         panel.set_xlabel("classifier memory in training (MiB, log scale)")
         panel.set_ylabel("test P@1 (%)")
         panel.margins(0.15)
+        panel.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+        panel.xaxis.set_minor_formatter(FuncFormatter(lambda v, _: f"{v:g}" if f"{v:g}"[0] in "25" else ""))
         named.append(names)
     figure.canvas.draw()
     for panel, names in zip(axes, named, strict=True):
