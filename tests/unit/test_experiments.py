@@ -57,6 +57,13 @@ def text_of(name: str, rows: ExperimentRows) -> pd.DataFrame:
     return shown
 
 
+def test_a_column_of_the_gpu_stands_only_where_one_trained() -> None:
+    both = [final("dense", 50.0), final("fixed_fan_in_set", 45.0)]
+    assert "GPU (MiB)" not in text_of("t2", rows_of(*both))
+    peak = final("dense", 2.0 * MIB, "peak_device", None, split="train")
+    assert list(text_of("t2", rows_of(*both, peak))["GPU (MiB)"]) == ["2", ""]
+
+
 def test_swept_values_become_columns() -> None:
     assert parse_point("dense") == ("dense", {})
     assert parse_point("a@fan_in=16,cutoff=1.0") == ("a", {"fan_in": "16", "cutoff": "1.0"})

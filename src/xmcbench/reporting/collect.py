@@ -142,7 +142,7 @@ def _unfinished(folder: Path, run: Run) -> str | None:
 
 
 def resource_records(timing: dict[str, Any]) -> list[Row]:
-    """Return the records of a run's timing.json: parameters, memory by kind, seconds."""
+    """Return the records of a run's timing.json: parameters, memory by kind, seconds; `peak_device` of a run on a GPU."""
     memory = timing["memory_bytes"]
     records: list[Row] = [
         {"metric": "parameters", "split": "train", "value": timing["parameters"]["classifier"], "unit": "1"},
@@ -164,6 +164,9 @@ def resource_records(timing: dict[str, Any]) -> list[Row]:
         {"metric": "peak_rss", "split": "train", "value": timing["peak_rss_bytes"], "unit": "B"},
         {"metric": "train_seconds", "split": "train", "value": timing["train_seconds"], "unit": "s"},
     ]
+    if "peak_device_bytes" in timing:
+        peak = timing["peak_device_bytes"]
+        records.append({"metric": "peak_device", "split": "train", "value": peak, "unit": "B"})
     if timing["epoch_seconds"]:
         seconds = median(timing["epoch_seconds"])
         records.append({"metric": "epoch_seconds", "split": "train", "value": seconds, "unit": "s"})

@@ -145,6 +145,11 @@ def _columns(run: pd.DataFrame) -> list[tuple[str, str, str, int | None, float, 
     columns += [
         ("Classifier memory", "MiB", "memory_classifier", None, 1 / MIB, mib),
         ("Peak of the process", "MiB", "peak_rss", None, 1 / MIB, lambda v: f"{v:,.0f}"),
+        *(
+            [("Peak on the GPU", "MiB", "peak_device", None, 1 / MIB, mib)]
+            if (run["metric"] == "peak_device").any()
+            else []
+        ),
         ("Epoch", "s", "epoch_seconds", None, 1.0, lambda v: f"{v:.2f}"),
         ("Test documents", "1/s", "predict_documents_per_second", None, 1.0, lambda v: f"{v:,.0f}"),
     ]

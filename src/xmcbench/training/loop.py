@@ -24,6 +24,7 @@ from xmcbench.topology import Topology
 from xmcbench.training import optimizers
 from xmcbench.training.auxiliary import cutoff_step, fading_weight
 from xmcbench.training.checkpoint import Checkpoint, optimizer_state, restore_optimizer
+from xmcbench.training.device_meter import DeviceMeter
 from xmcbench.training.hardware import peak_rss_bytes
 from xmcbench.training.losses import LOSSES
 from xmcbench.training.memory_meter import MemoryMeter, known_tensors, measured_memory
@@ -55,6 +56,7 @@ class Trainer:
         self.recipe, self.network, self.batches, self.validate = recipe, network, batches, validate
         self.loader_workers = loader_workers
         self.device = torch.device(recipe.training.device)
+        self.meter = DeviceMeter(self.device)
         self.step = 0
         self.total = recipe.training.epochs * batches.steps_per_epoch
         share = round(recipe.training.warmup_share * self.total)
@@ -85,10 +87,13 @@ class Trainer:
         """Train to the end, yielding the step count after every step; the caller saves and stops in between."""
         self.network.train()
         self._drop_faded_auxiliary()
+        self.meter.start()
         with closing(ahead(self.batches, self.step, self.total, self.loader_workers)) as batches:
             while self.step < self.total:
                 began = time.perf_counter()
                 self.train_step(next(batches))
+                if self.step % self.batches.steps_per_epoch == 0:
+                    self.meter.wait()  # once an epoch: what one step leaves undone, the next one's clock counts
                 self.clocks["running"] += time.perf_counter() - began
                 if self.step % self.batches.steps_per_epoch == 0:
                     self._end_epoch()
@@ -203,6 +208,8 @@ class Trainer:
             tensors |= its_tensors
             values |= its_values
         self.clocks["peak_rss_bytes"] = max(self.clocks["peak_rss_bytes"], peak_rss_bytes())
+        if (peak := self.meter.peak_bytes()) is not None:
+            self.clocks["peak_device_bytes"] = max(self.clocks.get("peak_device_bytes", 0), peak)
         values |= {"epoch_loss": self.epoch_loss, "clocks": self.clocks, "memory_bytes": self.memory_bytes}
         return Checkpoint(self.step, tensors, values, self.history)
 

@@ -194,6 +194,8 @@ def _publish(
         "measured_output_bytes": trainer.memory_bytes.get("measured", {}),
         "parameters": network.parameter_counts(),
     }
+    if "peak_device_bytes" in trainer.clocks:  # on a GPU alone
+        timing["peak_device_bytes"] = trainer.clocks["peak_device_bytes"]
     write_json(run_folder / "timing.json", timing)
     log.info("%d documents predicted, run complete", predictions.label_Nk.shape[0])
 

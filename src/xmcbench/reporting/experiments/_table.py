@@ -23,6 +23,8 @@ class Column:
     scale: float = 1.0
     form: Format = percent
     band: str = ALL
+    #: Left out where no row has its metric: what only a GPU measures.
+    optional: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,7 @@ PROPENSITY = [Column(f"PSP@{k}", "PSP", k) for k in (1, 3, 5)]
 MACRO = [Column(f"macro-P@{k}", "macro-P", k) for k in (1, 3, 5)]
 MEMORY = Column("Classifier (MiB)", "memory_classifier", None, 1 / MIB, _mib)
 PEAK = Column("Process (MiB)", "peak_rss", None, 1 / MIB, _count)
+PEAK_DEVICE = Column("GPU (MiB)", "peak_device", None, 1 / MIB, _count, optional=True)
 EPOCH = Column("Epoch (s)", "epoch_seconds", None, 1.0, _seconds)
 INFERENCE = Column("Test documents (1/s)", "predict_documents_per_second", None, 1.0, _count)
 
@@ -79,6 +82,8 @@ def table(
 
     extra: columns computed from a place, shown with their sign. A run that was not made has its line, with "not run".
     """
+    measured = set(rows.frame["metric"])
+    columns = [c for c in columns if not c.optional or c.metric in measured]
     raw_rows, text_rows = [], []
     for head, place in lines:
         found = {c.heading: values(rows, place, c) for c in columns}
