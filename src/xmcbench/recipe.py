@@ -16,6 +16,7 @@ from xmcbench.recipe_sections import (
     Encoder,
     EncoderOptimizer,
     Evaluation,
+    GradientProbe,
     Intermediate,
     Output,
     OutputOptimizer,
@@ -37,6 +38,7 @@ __all__ = [
     "Encoder",
     "EncoderOptimizer",
     "Evaluation",
+    "GradientProbe",
     "Identity",
     "Intermediate",
     "Output",
@@ -83,7 +85,19 @@ class TrainRecipe(Identity):
     output_optimizer: OutputOptimizer = OutputOptimizer()
     topology: Topology | None = None
     auxiliary: Auxiliary | None = None
+    gradient_probe: GradientProbe | None = None
     training: Training = Training()
+
+    @model_validator(mode="after")
+    def _can_be_probed(self) -> "TrainRecipe":
+        if self.gradient_probe is not None:
+            if self.encoder.kind == "frozen":
+                raise ValueError("gradient_probe: a frozen encoder gets no gradient; allowed: null")
+            if self.training.accumulation > 1:
+                raise ValueError(
+                    "gradient_probe: training.accumulation is above 1; allowed: null, or 1 there"
+                )
+        return self
 
     @model_validator(mode="after")
     def _fits(self) -> "TrainRecipe":

@@ -186,6 +186,13 @@ class Auxiliary(Section):
     weight_decay: NonNegative = 0.01
 
 
+class GradientProbe(Section):
+    """A dense layer that learns beside the run's own, only to say what gradient it would give the encoder (paper §2.3)."""
+
+    #: That of a dense layer: the run's own rate is a sparse layer's.
+    learning_rate: NonNegative = 1e-3
+
+
 class OutputOptimizer(Section):
     """The output layer's optimiser (decoupled weight decay for all)."""
 

@@ -61,6 +61,7 @@ CUTOFF: list[float | int] = [1.0, 2.0, 4.0, 6.0, 8.0, 1000.0]
 INTERVAL: list[float | int] = [10, 25, 50, 100, 200, 400]
 WIDTH: list[float | int] = [256, 512, 1024, 2048, 4096]
 PLAIN, AUX, INTER = "fixed_fan_in_set", "fixed_fan_in_set_aux", "fixed_fan_in_set_intermediate"
+COSINE = ":probe_cosine"
 NORM, MEMORY, SECONDS = ":encoder_gradient_norm", ":memory_classifier", ":epoch_seconds"
 RATE = ":predict_documents_per_second"
 
@@ -134,7 +135,13 @@ UP, DOWN = [1.0, 2.0, 3.0, 4.0, 5.0], [5.0, 4.0, 3.0, 2.0, 1.0]
 TRUE: dict[str, World] = {
     "C1": {"dense": 50.0, PLAIN: 40.0},
     "C2": lead(1, 2, 3, 4),
-    "C3": {f"dense{NORM}": 2.0, f"{PLAIN}{NORM}": 1.0, f"{AUX}{NORM}": 3.0},
+    "C3": {
+        f"dense{NORM}": 2.0,
+        f"{PLAIN}{NORM}": 1.0,
+        f"{AUX}{NORM}": 3.0,
+        f"dense@probe=0.001{COSINE}": 0.9,
+        f"{PLAIN}@probe=0.001{COSINE}": 0.5,
+    },
     "C4": {"dense": 50.0, PLAIN: 40.0, INTER: 49.5},
     "C5": {
         "dense": 50.0,
@@ -180,7 +187,13 @@ TRUE: dict[str, World] = {
 FALSE: dict[str, World] = {
     "C1": {"dense": 50.0, PLAIN: 50.0},
     "C2": lead(4, 3, 2, 1),
-    "C3": {f"dense{NORM}": 1.0, f"{PLAIN}{NORM}": 1.0, f"{AUX}{NORM}": 1.0},
+    "C3": {
+        f"dense{NORM}": 1.0,
+        f"{PLAIN}{NORM}": 1.0,
+        f"{AUX}{NORM}": 1.0,
+        f"dense@probe=0.001{COSINE}": 0.9,
+        f"{PLAIN}@probe=0.001{COSINE}": 0.9,
+    },
     "C4": {"dense": 50.0, PLAIN: 40.0, INTER: 42.0},
     "C5": {"dense": 50.0, PLAIN: 40.0, AUX: 41.0, "dense_aux": 52.0, f"{AUX}@fan_in=64": 42.5, f"{PLAIN}@fan_in=64": 42.0},
     "C6": gains({16: 0.0, 32: 0.5, 128: 2.0, 192: 3.0}),

@@ -3,6 +3,7 @@
 import logging
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -210,7 +211,8 @@ def test_learning_curves_are_scored_after_the_filter_too(
     recipe = smoke_runs["dense"].recipe
     assert isinstance(recipe, TrainRecipe)
     nothing = np.zeros(0, np.int64)
-    rows = training_validation.validation(recipe, store, (nothing, nothing))(None)  # type: ignore[arg-type]
+    validate = training_validation.validation(recipe, store, (nothing, nothing))
+    rows = validate(SimpleNamespace(auxiliary=None))  # type: ignore[arg-type]
     # The only validation document has label 1, third before the filter.
     assert rows[0] == {"metric": "P", "k": 1, "value": 100.0} and asked == [12]
 

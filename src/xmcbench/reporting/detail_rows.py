@@ -14,7 +14,12 @@ KS = (1, 3, 5)
 #: Means over windows of this share of an epoch; a curve of every logged step would be hundreds of rows.
 WINDOWS_AN_EPOCH = 2
 #: Logged values of steps → whether the curve is kept by window (true) or by epoch.
-CURVES = {"encoder_gradient_norm": True, "zero_share": False}
+CURVES = {
+    "encoder_gradient_norm": True,
+    "probe_gradient_norm": True,
+    "probe_cosine": True,
+    "zero_share": False,
+}
 
 
 def detail_rows(folder: Path) -> list[Row]:

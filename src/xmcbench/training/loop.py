@@ -25,6 +25,8 @@ from xmcbench.training import optimizers
 from xmcbench.training.auxiliary import cutoff_step, fading_weight
 from xmcbench.training.checkpoint import Checkpoint, optimizer_state, restore_optimizer
 from xmcbench.training.device_meter import DeviceMeter
+from xmcbench.training.gradient_probe import GradientProbe
+from xmcbench.training.gradients import cosine, gradients_of, norm
 from xmcbench.training.hardware import peak_rss_bytes
 from xmcbench.training.losses import LOSSES
 from xmcbench.training.memory_meter import MemoryMeter, known_tensors, measured_memory
@@ -74,6 +76,10 @@ class Trainer:
             self.optimizers["auxiliary"] = optimizers.dense_optimizer(
                 [network.auxiliary], recipe.auxiliary.learning_rate, recipe.auxiliary.weight_decay
             )
+        self.probe: GradientProbe | None = None
+        if recipe.gradient_probe is not None:
+            self.probe = GradientProbe(recipe, network.output.features, network.output.labels, self.loss)
+            network.probe, self.optimizers["probe"] = self.probe.layer, self.probe.optimizer
         self.topology: Topology | None = None
         if recipe.topology is not None:
             self.topology = Topology(recipe.topology, self.total, derive(recipe.seed, "rewire"))
@@ -86,7 +92,7 @@ class Trainer:
     def run(self) -> Iterator[int]:
         """Train to the end, yielding the step count after every step; the caller saves and stops in between."""
         self.network.train()
-        self._drop_faded_auxiliary()
+        self._drop_what_is_over()
         self.meter.start()
         with closing(ahead(self.batches, self.step, self.total, self.loader_workers)) as batches:
             while self.step < self.total:
@@ -119,6 +125,8 @@ class Trainer:
             weight = fading_weight(recipe.auxiliary.weight, self.step, self.cutoff)
         result = self._output_step(read_BD.detach(), batch.positives, 1 - weight)
         self._require_finite(result.grad_x_BD, "feature gradient")
+        log_due = self.step % recipe.training.log_every_steps == 0
+        probed = self.probe.step(network.encoder, read_BD, batch.positives, log_due) if self.probe else []
         auxiliary: float | None = None
         first = 0
         for number, part in enumerate(parts):
@@ -133,10 +141,12 @@ class Trainer:
             else:
                 _backward([(its.read_BD, gradient_BD)])
 
-        log_due = self.step % recipe.training.log_every_steps == 0
-        gradient_norm = gradient_norm_of(network.encoder) if log_due else 0.0
+        gradients = gradients_of(network.encoder) if log_due else []
+        nearness: dict[str, float | None] = {}
+        if probed:
+            nearness = {"probe_gradient_norm": norm(probed), "probe_cosine": cosine(gradients, probed)}
         for name, optimizer in self.optimizers.items():
-            if name != "output":  # its own step was taken inside train_step
+            if name not in {"output", "probe"}:  # their own steps were taken inside train_step
                 optimizer.step()
         if self.step == 0:
             self.memory_bytes["declared"] = self._declared_memory(batch.documents)
@@ -152,7 +162,8 @@ class Trainer:
                     "loss": result.loss,
                     "auxiliary_loss": auxiliary,
                     "auxiliary_weight": weight,
-                    "encoder_gradient_norm": gradient_norm,
+                    "encoder_gradient_norm": norm(gradients),
+                    **nearness,
                     "feature_gradient_norm": float(result.grad_x_BD.norm()),
                     "feature_variance": float(x_BD.detach().var(dim=0).mean())
                     if batch.documents > 1
@@ -169,7 +180,7 @@ class Trainer:
             counts = {"pruned": report.pruned, "regrown": report.regrown}
             self.history.append({"kind": "rewire", "step": self.step, "epoch": epoch, **counts})
         network.output.after_step(self.step, self.total, self.optimizers["output"])
-        self._drop_faded_auxiliary()
+        self._drop_what_is_over()
 
     def _features(self, part: Batch, number: int) -> "Features":
         """Pass micro-batch `number` of the step through the encoder; equal numbers draw the same dropout."""
@@ -219,7 +230,7 @@ class Trainer:
         values = dict(checkpoint.values)
         self.epoch_loss = values.pop("epoch_loss")
         self.clocks, self.memory_bytes = values.pop("clocks"), values.pop("memory_bytes")
-        self._drop_faded_auxiliary()
+        self._drop_what_is_over()
         prefix = "network."
         state = {k.removeprefix(prefix): v for k, v in checkpoint.tensors.items() if k.startswith(prefix)}
         self.network.load_state_dict(state)
@@ -236,8 +247,11 @@ class Trainer:
         self.clocks["epoch_seconds"].append(self.clocks["running"])
         self.clocks["running"], self.epoch_loss = 0.0, 0.0
 
-    def _drop_faded_auxiliary(self) -> None:
-        """After the cut-off the head computes nothing any more, so it and its optimiser leave memory."""
+    def _drop_what_is_over(self) -> None:
+        """After the cut-off the head computes nothing any more, so it and its optimiser leave memory; a probe at the end."""
+        if self.probe is not None and self.step >= self.total:
+            self.probe = self.network.probe = None
+            del self.optimizers["probe"]
         if self.network.auxiliary is not None and self.step >= self.cutoff:
             self.network.auxiliary = None
             del self.optimizers["auxiliary"]
@@ -268,14 +282,3 @@ def _backward(ends: list[tuple[Tensor, Tensor | None]]) -> None:
 def joined(parts: list[Tensor]) -> Tensor:
     """Return tensors of micro-batches as one; a single one is not copied."""
     return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-
-def gradient_norm_of(module: nn.Module) -> float:
-    """Return the 2-norm of a module's gradient; rows of a sparse gradient that occur twice are added first."""
-    total = 0.0
-    for parameter in module.parameters():
-        if parameter.grad is not None:
-            gradient = parameter.grad
-            values = gradient.coalesce().values() if gradient.is_sparse else gradient
-            total += float(values.norm()) ** 2
-    return math.sqrt(total)

@@ -64,6 +64,8 @@ class Network(nn.Module):
         self.output = outputs.build(width, labels, recipe.output, generator)
         if order_L is not None:
             self.output = Ordered(self.output, order_L)
+        #: The dense layer of a gradient probe, which the trainer puts here: part of every checkpoint, of no model file.
+        self.probe: nn.Module | None = None
         self.auxiliary: AuxiliaryHead | None = None
         if group_L is not None:
             reduction = recipe.auxiliary.reduction if recipe.auxiliary is not None else "sum"

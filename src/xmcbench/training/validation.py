@@ -15,6 +15,7 @@ from xmcbench.evaluation.propensity import inverse_propensity
 from xmcbench.evaluation.ranking import Chunk, RankingSums
 from xmcbench.evaluation.rulers import filter_of
 from xmcbench.recipe import TrainRecipe
+from xmcbench.training.group_precision import group_precision
 from xmcbench.training.network import Network
 from xmcbench.training.predict import predict
 
@@ -50,11 +51,12 @@ def validation(
         ranking.add(chunk)
         labels.add(chunk)
         values = {**ranking.values(), **labels.values()}
-        return [
+        rows = [
             {"metric": metric, "k": k, "value": float(values[metric][place])}
             for metric in METRICS
             if metric in values
             for place, k in enumerate(ks)
         ]
+        return rows + group_precision(network, split, tokens, KS, recipe.training.batch_size)
 
     return validate
