@@ -4,12 +4,14 @@ import csv
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from xmcbench.errors import DataError
-from xmcbench.reporting.kernel_figures import draw_kernel_figures
+from xmcbench.reporting.kernel_figures import draw_kernel_figures, label_costs, roofline
 from xmcbench.reporting.kernel_rows import COLUMNS, write_kernel_rows
 from xmcbench.reporting.kernel_tables import kernel_tables
+from xmcbench.reporting.outputs import KERNEL_FIGURES
 
 STEP = {
     "operator": "fixed_fan_in.train_step",
@@ -22,6 +24,7 @@ STEP = {
     "share_of_sgemm": 0.4,
 }
 WORK = 6 * 64 * 131_072 * 32
+MACHINE = pd.Series({"sgemm_rate": 1e11, "copy_rate": 1e10})
 ENVIRONMENT = {
     "hardware": "a-machine",
     "cpu": "A Machine",
@@ -64,7 +67,7 @@ def test_fan_ins_of_one_run_are_rows_against_the_same_rivals(tmp_path: Path) -> 
     facts = {row["key"]: row["value"] for row in rows_of(tmp_path / "collected" / "kernels_machine.csv")}
     assert facts["torch"] == "2" and float(facts["copy_rate"]) == 1e10
     draw_kernel_figures(tmp_path / "collected", tmp_path / "figures")
-    assert {p.stem for p in (tmp_path / "figures").iterdir()} == {"kernels_roofline", "kernels_crossover"}
+    assert {p.stem for p in (tmp_path / "figures").iterdir()} == set(KERNEL_FIGURES)
     text = kernel_tables(tmp_path / "collected" / "kernels.csv")
     assert "| fixed fan-in | 64 | 32 | 20.0 | 0.50 | 20.0 | 10.0 |" in text
 
@@ -85,3 +88,20 @@ def test_a_run_that_measured_nothing_and_a_foreign_file_are_refused(tmp_path: Pa
         write_kernel_rows(tmp_path / "other.json", ENVIRONMENT, tmp_path / "kernels.csv")
     with pytest.raises(DataError, match=r"kernels\.csv: missing; run the kernels' benchmarks first"):
         draw_kernel_figures(tmp_path, tmp_path)
+
+
+def test_what_labels_cost_is_drawn_of_measured_points_alone(tmp_path: Path) -> None:
+    """Bytes: 1,000 labels of 32 inputs hold 196,000 (weight, index, bias), of 768 dense ones 3,076,000."""
+    ours = {**STEP, "L": 1_000, "seconds": 0.001, "extra_bytes": 4_000, "peers": {}}
+    dense = {**ours, "operator": "dense.train_step", "K": 768, "seconds": 0.02, "extra_bytes": 24_000}
+    unmeasured = {**ours, "operator": "dense_chunked.train_step", "K": 768, "extra_bytes": None}
+    source = benchmarks(tmp_path, ours, {**ours, "L": 2_000}, dense, unmeasured)
+    write_kernel_rows(source, ENVIRONMENT, tmp_path / "kernels.csv")
+    rows = pd.read_csv(tmp_path / "kernels.csv", dtype={c: "Int64" for c in ("L", "D", "B", "K", "G")})
+    left, right = label_costs(rows).axes
+    assert [line.get_xdata().tolist() for line in left.lines] == [[1000], [1000, 2000]]
+    held = [line.get_ydata()[0] * 2**30 for line in right.lines]
+    assert held == pytest.approx([3_076_000 + 24_000, 196_000 + 4_000])
+    assert {t.get_text() for t in right.texts} == {"dense, all scores", "fixed fan-in, fused"}
+    # And dense products are no points of the fused step's roofline.
+    assert all(len(line.get_xdata()) in {60, 2} for line in roofline(rows, MACHINE).axes[0].lines)

@@ -16,6 +16,7 @@ from xmcbench.reporting.published import datasets_of, read_published
 from xmcbench.reporting.ledger import missing, read_ledger
 from xmcbench.reporting.outputs import (
     FIGURES,
+    KERNEL_FIGURES,
     SUFFIXES,
     TABLES,
     report_path,
@@ -198,6 +199,13 @@ def shown_files(grid, folder):
 def claimed_files():
     """Tables and figures of the rows that claims rest on; none where there are no rows."""
     return shown_files("ablations", "claimed") if claimed_rows().is_file() else []
+
+
+def shown_kernels():
+    """The committed measurements of the kernels as the page shows them, where this copy has them."""
+    if not Path("results/reference/kernels.csv").is_file():
+        return []
+    return [f"results/experiments/kernels/{figure}.png" for figure in KERNEL_FIGURES]
 
 
 def published_datasets():

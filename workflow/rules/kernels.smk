@@ -51,7 +51,7 @@ rule draw_kernels:
     output:
         [
             f"results/figures/kernels/{figure}.{suffix}"
-            for figure in ["kernels_roofline", "kernels_crossover"]
+            for figure in KERNEL_FIGURES
             for suffix in SUFFIXES
         ],
     log:
@@ -62,3 +62,35 @@ rule draw_kernels:
         code=REPORTING,
     shell:
         "xmcbench kernels-figures --log {log}"
+
+
+# Of the committed measurements, for the page: it never starts benchmarks.
+rule show_kernels:
+    input:
+        "results/reference/kernels.csv",
+        "results/reference/kernels_machine.csv",
+    output:
+        [
+            report(
+                f"results/experiments/kernels/{figure}.png",
+                caption=f"../report/{figure}.rst",
+                category="Kernels",
+                labels={"figure": figure},
+            )
+            for figure in KERNEL_FIGURES
+        ],
+        [
+            f"results/experiments/kernels/{figure}.{suffix}"
+            for figure in KERNEL_FIGURES
+            for suffix in SUFFIXES
+            if suffix != "png"
+        ],
+    log:
+        "logs/kernels/show.log",
+    conda:
+        "../../envs/xmcbench.yaml"
+    params:
+        code=REPORTING,
+        out=lambda w, output: Path(output[0]).parent,
+    shell:
+        "xmcbench kernels-figures --rows results/reference --out {params.out} --log {log}"

@@ -71,6 +71,7 @@ rule write_report:
         lambda w: figures_of("run"),
         "results/claims.csv",
         claimed_files(),
+        shown_kernels(),
     output:
         "results/report.html",
     log:

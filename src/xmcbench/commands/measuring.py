@@ -14,7 +14,8 @@ def register(command: Register) -> None:
     for sub in (collect, device):
         sub.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     figures = command("kernels-figures", _kernels_figures, "draw the kernels' figures from CSV")
-    figures.add_argument("--results", type=Path, default=Path("results"))
+    figures.add_argument("--rows", type=Path, default=Path("results/collected"), help="folder of kernels.csv")
+    figures.add_argument("--out", type=Path, default=Path("results/figures/kernels"))
     frequencies = command(
         "label-frequencies", _label_frequencies, "count labels of real and synthetic data", "out"
     )
@@ -49,7 +50,7 @@ def _kernels_device(parsed: argparse.Namespace, log: logging.Logger) -> None:
 def _kernels_figures(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.reporting.kernel_figures import draw_kernel_figures
 
-    draw_kernel_figures(parsed.results / "collected", parsed.results / "figures" / "kernels")
+    draw_kernel_figures(parsed.rows, parsed.out)
 
 
 def _loader_collect(parsed: argparse.Namespace, log: logging.Logger) -> None:

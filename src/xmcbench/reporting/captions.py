@@ -5,6 +5,7 @@ from pathlib import Path
 
 from xmcbench.atomic import write_text
 from xmcbench.reporting.experiment_output import KNOWN, module_of
+from xmcbench.reporting.kernel_figures import CAPTIONS
 from xmcbench.reporting.outputs import FIGURES, TABLES
 
 TABLE_CAPTIONS = {
@@ -30,7 +31,8 @@ def caption_files() -> dict[str, str]:
     }
     tables = {f"table_{name}.rst": TABLE_CAPTIONS[name] for name in TABLES}
     experiments = {f"experiment_{name}.rst": module_of(name).CAPTION for name in KNOWN}
-    texts = {"workflow.rst": WORKFLOW, "claims.rst": CLAIMS, **tables, **figures, **experiments}
+    kernels = {f"{name}.rst": words for name, (_, words) in CAPTIONS.items()}
+    texts = {"workflow.rst": WORKFLOW, "claims.rst": CLAIMS, **tables, **figures, **experiments, **kernels}
     return {name: text + "\n" for name, text in texts.items()}
 
 

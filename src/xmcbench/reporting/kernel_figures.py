@@ -1,4 +1,4 @@
-"""Figures of the kernels' measurements: the roofline, and where true sparsity stops beating dense."""
+"""Figures of the kernels' measurements: the roofline, where true sparsity stops beating dense, and what labels cost."""
 
 from pathlib import Path
 
@@ -10,27 +10,90 @@ from matplotlib.ticker import FuncFormatter
 
 from xmcbench.errors import DataError
 from xmcbench.reporting import style
+from xmcbench.reporting.experiments._panels import panels
+from xmcbench.reporting.outputs import KERNEL_FIGURES
 
-FIGURES = ("kernels_roofline", "kernels_crossover")
+#: Figure → its title and what it shows.
+CAPTIONS = {
+    "kernels_labels": (
+        "What a label costs",
+        "Seconds of a training step and bytes it needs (weights, index, and what the step takes beside them, measured) against "
+        "the number of labels: dense with all scores formed, dense a chunk of labels at a time, and fixed fan-in fused. D = 768, "
+        "B = 64, plain SGD, float32; 32 inputs a label.",
+    ),
+    "kernels_roofline": (
+        "Roofline of the fused step",
+        "Rate of the fused fixed fan-in step against operations a byte of main memory, under what the machine's best matrix "
+        "product and its memory allow. Rows where gradients were skipped are left out.",
+    ),
+    "kernels_crossover": (
+        "Where true sparsity stops winning",
+        "Speed-up of the fused fixed fan-in step over the best dense step there is, against density; below the dashed line dense "
+        "wins.",
+    ),
+}
+assert tuple(CAPTIONS) == KERNEL_FIGURES
 
 
 def draw_kernel_figures(collected: Path, folder: Path) -> None:
-    """Draw both figures from kernels.csv and kernels_machine.csv."""
+    """Draw every figure from kernels.csv and kernels_machine.csv in a folder."""
     for name in ("kernels.csv", "kernels_machine.csv"):
         if not (collected / name).is_file():
             raise DataError(f"{collected / name}: missing; run the kernels' benchmarks first")
     rows = pd.read_csv(collected / "kernels.csv", dtype={c: "Int64" for c in ("L", "D", "B", "K", "G")})
     machine = pd.read_csv(collected / "kernels_machine.csv").set_index("key")["value"]
-    style.save(roofline(rows, machine), folder, FIGURES[0])
-    style.save(crossover(rows), folder, FIGURES[1])
+    figures = (label_costs(rows), roofline(rows, machine), crossover(rows))
+    for name, figure in zip(KERNEL_FIGURES, figures, strict=True):
+        style.save(figure, folder, name)
+
+
+#: Operator → its name in the figure, in the order of the colours.
+WAYS = {
+    "dense.train_step": "dense, all scores",
+    "dense_chunked.train_step": "dense, by chunks",
+    "fixed_fan_in.train_step": "fixed fan-in, fused",
+}
+
+
+def label_costs(rows: pd.DataFrame) -> Figure:
+    """Seconds and bytes of a step against the number of labels, each way."""
+    figure, (left, right) = panels(["time of a step", "memory of a step"], columns=2)
+    its = rows[rows["extra_bytes"].notna() & rows["operator"].isin(WAYS)].sort_values("L")
+    ends: dict[Axes, list[tuple[float, float, str, str]]] = {left: [], right: []}
+    for place, (operator, name) in enumerate(WAYS.items()):
+        found = its[its["operator"] == operator].drop_duplicates("L")
+        shade = style.COLOURS[place]
+        for axes, values in ((left, found["seconds"]), (right, _held_bytes(found) / 2**30)):
+            if len(found):
+                axes.plot(
+                    found["L"].astype(float), values, color=shade, marker=style.MARKERS[place], markersize=5
+                )
+                ends[axes].append((float(found["L"].iloc[-1]), float(values.iloc[-1]), name, shade))
+    for axes, unit in ((left, "seconds a step"), (right, "weights and step (GiB)")):
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+        axes.set_xlabel("labels")
+        axes.set_ylabel(unit)
+    figure.canvas.draw()
+    for axes, labels in ends.items():
+        style.end_labels(axes, labels)
+    return figure
+
+
+def _held_bytes(rows: pd.DataFrame) -> "pd.Series[float]":
+    """Weights (float32) with biases, index of 16 bits where inputs are chosen, and what the step was measured to add."""
+    labels, fan_in = rows["L"].astype(float), rows["K"].astype(float)
+    chosen = rows["operator"].str.startswith("fixed_fan_in")
+    return labels * (fan_in * (4 + 2 * chosen) + 4) + rows["extra_bytes"].astype(float)
 
 
 def roofline(rows: pd.DataFrame, machine: "pd.Series[float]") -> Figure:
     """Rate of the fused step against operations a byte of main memory: weights read and written, index read."""
     figure, axes = style.new_figure()
-    steps = rows[rows["share_of_sgemm"].notna()].drop_duplicates(
-        ["L", "B", "K", "dtype", "optimizer", "loss"]
-    )
+    ours = rows["operator"].str.endswith("fan_in.train_step") & rows["share_of_sgemm"].notna()
+    steps = rows[ours].drop_duplicates(["L", "B", "K", "dtype", "optimizer", "loss"])
     peak, bandwidth = float(machine["sgemm_rate"]) / 1e9, float(machine["copy_rate"]) / 1e9
     intensity = np.geomspace(1, 400, 60)
     axes.plot(intensity, np.minimum(peak, bandwidth * intensity), color="#555555", linewidth=1.4)

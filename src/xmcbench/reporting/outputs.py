@@ -11,6 +11,8 @@ FIGURES = sorted(
     for m in pkgutil.iter_modules([str(Path(__file__).parent / "figures")])
     if not m.name.startswith("_")
 )
+#: Of the kernels' measurements.
+KERNEL_FIGURES = ("kernels_labels", "kernels_roofline", "kernels_crossover")
 SUFFIXES = ["png", "svg", "pdf"]
 
 

@@ -16,6 +16,7 @@ from xmcbench.reporting.collected import Collected
 from xmcbench.reporting.experiment_output import KNOWN, is_figure, module_of
 from xmcbench.reporting.figures import caption
 from xmcbench.reporting.interactive import accuracy_memory
+from xmcbench.reporting.kernel_figures import CAPTIONS
 from xmcbench.reporting.outputs import FIGURES
 from xmcbench.reporting.tables import all_tables
 
@@ -47,6 +48,7 @@ def write_report(source: str, results: Path, out: Path, partial: bool = False) -
         interactive=accuracy_memory(collected),
         claims=_claims(results) if source == "run" else [],
         experiments=_experiments(results / "experiments" / "claimed") if source == "run" else [],
+        kernels=_kernels(results / "experiments" / "kernels") if source == "run" else [],
         tables={name: _grid(shown) for name, (_, shown) in all_tables(collected, results).items()},
         bands=MEANING,
         failures=_records(collected.failures, collected),
@@ -95,6 +97,15 @@ def _experiments(folder: Path) -> list[dict[str, Any]]:
                 shown["table"] = _grid(read_markdown(file.read_text(encoding="utf-8")))
             found.append(shown)
     return found
+
+
+def _kernels(folder: Path) -> list[dict[str, str]]:
+    """Return the figures of the kernels' committed measurements, where they have been drawn."""
+    return [
+        {"title": title, "caption": words, "data": base64.b64encode(file.read_bytes()).decode("ascii")}
+        for name, (title, words) in CAPTIONS.items()
+        if (file := folder / f"{name}.png").is_file()
+    ]
 
 
 def read_markdown(text: str) -> pd.DataFrame:
