@@ -55,7 +55,8 @@ def test_a_claim_with_one_test_of_each_kind_is_mixed_and_one_without_runs_is_not
 
 def test_the_paper_and_its_relatives_are_all_there_and_their_runs_are_planned(project: Project) -> None:
     assert {f"C{n}" for n in range(1, 22)} <= set(CLAIMS)
-    runs = {(r.budget, r.dataset, r.method) for r in project.runs("ablations")}
+    grids = ("ablations", "t2_methods_full")
+    runs = {(r.budget, r.dataset, r.method) for grid in grids for r in project.runs(grid)}
     for claim in CLAIMS.values():
         for test in claim.tests:
             along = test.along
@@ -65,7 +66,7 @@ def test_the_paper_and_its_relatives_are_all_there_and_their_runs_are_planned(pr
                 for dataset, budget, point in (
                     (d, b, p) for d in test.datasets for b in budgets for p in points
                 ):
-                    assert (budget, dataset, term.method.replace("{}", point)) in runs, claim.id
+                    assert (budget, dataset, test.method_of(term, point)) in runs, claim.id
 
 
 def test_seeds_are_paired_and_have_students_interval() -> None:
@@ -124,6 +125,16 @@ def test_shapes_by_hand(shape: str, ys: list[float], value: float) -> None:
     assert found is not None and found.value == pytest.approx(value)
 
 
+def test_an_end_of_an_axis_may_be_another_method() -> None:
+    """A cut-off of 0 is the run without the objective: 5 is better than any point inside."""
+    rows = [{"method": f"m@x={x}", "value": y} for x, y in ((1.0, 3.0), (2.0, 4.0), (3.0, 1.0))]
+    along = {"points": [0.0, 1.0, 2.0, 3.0], "instead": {"0.0": "plain"}, "shape": "peaks_inside"}
+    test = comparison(value=["m@x={}"], along=along)
+    found = evidence(rows_of(*rows, {"method": "plain", "value": 5.0}), test, "d")
+    assert found is not None and found.value == pytest.approx(-1)
+    assert evidence(rows_of(*rows), test, "d") is None, "without it nothing is said"
+
+
 def test_within_is_open_when_the_interval_covers_all_and_not_met_beside_it() -> None:
     test = comparison(at_least=None, within=1.0)
     rows = [
@@ -158,6 +169,10 @@ def test_files_say_what_was_found_and_why_not(tmp_path: Path) -> None:
         ({"at_most": 2.0}, r"claims\.yaml: .*one threshold is needed.*allowed: at_least, at_most, within"),
         ({"value": ["a b"]}, r"'a b' is no term; allowed: \[-\]method\[:metric\]"),
         ({"along": {"points": [1, 2], "shape": "rises"}}, r"a shape needs at least 3 points"),
+        (
+            {"along": {"points": [1, 2, 3], "shape": "rises", "instead": {"1.0": "m"}}},
+            r"instead: 1.0 is no point; allowed: 1, 2, 3",
+        ),
         (
             {"along": {"points": [1, 2, 3], "shape": "wobbles"}},
             r"along.shape': input should be 'rises', 'falls', 'peaks_inside' or 'slope', found 'wobbles'",

@@ -89,7 +89,7 @@ def _sum(its: pd.DataFrame, test: Comparison, terms: Sequence[Term], point: str)
 
 def _value(its: pd.DataFrame, test: Comparison, term: Term, point: str) -> float | None:
     metric = term.metric or test.metric
-    found = its[(its["method"] == term.method.replace("{}", point)) & (its["metric"] == metric)]
+    found = its[(its["method"] == test.method_of(term, point)) & (its["metric"] == metric)]
     found = found[found["band"] == test.band]
     if term.metric is None and test.k is not None:
         found = found[found["k"] == test.k]

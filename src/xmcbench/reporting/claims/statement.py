@@ -40,6 +40,8 @@ class Along(Section):
 
     #: What `{}` stands for, in the order of x; x is the point itself (a number).
     points: list[int | float] = []
+    #: Point as it is written → the method whose rows stand for it: an end of an axis that goes by another name.
+    instead: dict[str, str] = {}
     #: Or budgets whose samples have as many labels as x.
     label_spaces: list[str] = []
     shape: Shape
@@ -52,6 +54,11 @@ class Along(Section):
             raise ValueError("along: one of the keys points and label_spaces is needed, and only one")
         if len(self.points or self.label_spaces) < 3:
             raise ValueError("along: a shape needs at least 3 points")
+        unknown = sorted(set(self.instead) - {str(p) for p in self.points})
+        if unknown:
+            raise ValueError(
+                f"along: instead: {', '.join(unknown)} is no point; allowed: {', '.join(map(str, self.points))}"
+            )
         return self
 
 
@@ -102,6 +109,11 @@ class Comparison(Section):
             assert match is not None
             found.append(Term(-1 if match["sign"] else 1, match["method"], match["metric"]))
         return found
+
+    def method_of(self, term: Term, point: str = "") -> str:
+        """Return the method whose rows a term asks for, at a point of `along` ("" where there is none)."""
+        instead = self.along.instead if self.along else {}
+        return instead.get(point, term.method.replace("{}", point))
 
     @property
     def threshold(self) -> str:
