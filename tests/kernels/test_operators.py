@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from xmcbench.errors import ConfigError, KernelError, NonFiniteError
-from xmcbench.kernels import choose, operators, reference
+from xmcbench.kernels import choose, dispatch, operators, reference
 from xmcbench.kernels.update import update_of
 from xmcbench.output import FixedFanIn, build
 from xmcbench.positives import Positives
@@ -176,6 +176,15 @@ def test_what_is_not_finite_is_not_written() -> None:
         assert all(torch.equal(a, b) for a, b in zip(before, layer.parameters(), strict=True))
 
 
+def test_on_a_gpu_a_batch_that_no_program_holds_is_left_to_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`auto` is quiet: it raised here once."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr(dispatch, "find_spec", lambda name: name)
+    gpu = torch.device("cuda")
+    assert choose("auto", gpu, torch.float32, 4096) == "triton"
+    assert choose("auto", gpu, torch.float32, 4097) == "torch"
+
+
 def test_a_backend_asked_for_by_name_says_why_it_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
     with monkeypatch.context() as environment:
@@ -190,6 +199,10 @@ def test_a_backend_asked_for_by_name_says_why_it_cannot_run(monkeypatch: pytest.
             KernelError, match=r"backend triton cannot run: the weights are torch\.float64; allowed"
         ):
             choose("triton", cpu, torch.float64)
+        with pytest.raises(
+            KernelError, match="backend triton cannot run: a batch of 4097; allowed: up to 4096"
+        ):
+            choose("triton", cpu, torch.float32, 4097)
     assert choose("auto", cpu, torch.float64) == "torch"
     with pytest.raises(KernelError, match=r"backend cpu cannot run: the weights are torch\.float64; allowed"):
         choose("cpu", cpu, torch.float64)

@@ -9,6 +9,7 @@ from types import ModuleType
 import torch
 
 from xmcbench.errors import KernelError
+from xmcbench.kernels.triton.shapes import MOST_DOCUMENTS
 
 #: `cpu`: C++.  `triton`: NVIDIA GPUs.  `torch`: blocks of labels through torch operations, on any device and in any
 #: floating dtype.
@@ -39,26 +40,35 @@ def native() -> ModuleType | None:
     return module
 
 
-def choose(asked: str, device: torch.device, dtype: torch.dtype) -> str:
-    """Return the backend for weights of a dtype on a device; raises KernelError if the one asked for cannot run."""
+def choose(asked: str, device: torch.device, dtype: torch.dtype, documents: int = 1) -> str:
+    """Return the backend for weights of a dtype on a device; raises KernelError if the one asked for cannot run.
+
+    documents: of a batch, B; more than a GPU program can hold are left to torch on `auto`.
+    """
     if asked == "auto":
         if device.type == "cuda":
-            return "torch" if _triton_cannot(device, dtype) else "triton"
+            return "torch" if _triton_cannot(device, dtype, documents) else "triton"
         return "torch" if _cpu_cannot(device, dtype) else "cpu"
     if asked not in BACKENDS:
         raise KernelError(f"backend: unknown value {asked!r}; allowed: {', '.join(BACKENDS)}")
-    cannot = {"cpu": _cpu_cannot, "triton": _triton_cannot}.get(asked)
-    if cannot and (reason := cannot(device, dtype)):
+    reason = None
+    if asked == "cpu":
+        reason = _cpu_cannot(device, dtype)
+    elif asked == "triton":
+        reason = _triton_cannot(device, dtype, documents)
+    if reason:
         raise KernelError(f"backend {asked} cannot run: {reason}")
     return asked
 
 
-def _triton_cannot(device: torch.device, dtype: torch.dtype) -> str | None:
+def _triton_cannot(device: torch.device, dtype: torch.dtype, documents: int) -> str | None:
     # On the CPU the interpreter runs them, for tests; `auto` never asks for that.
     if device.type != "cuda" and not (device.type == "cpu" and os.environ.get("TRITON_INTERPRET") == "1"):
         return f"the weights are on {device.type}; allowed: cuda"
     if dtype not in (torch.float32, torch.bfloat16):
         return f"the weights are {dtype}; allowed: torch.float32, torch.bfloat16"
+    if documents > MOST_DOCUMENTS:
+        return f"a batch of {documents}; allowed: up to {MOST_DOCUMENTS}"
     if find_spec("triton") is None:
         return "triton is not installed (it exists for Linux)"
     if device.type == "cuda":

@@ -140,7 +140,7 @@ def _train_step(
     key: int,
     backend: str = "auto",
 ) -> tuple[Tensor, Tensor]:
-    if choose(backend, weight_LK.device, weight_LK.dtype) == "triton":
+    if choose(backend, weight_LK.device, weight_LK.dtype, x_DB.shape[1]) == "triton":
         moments = (first_LK, second_LK, first_L, second_L)
         layer = (x_DB, weight_LK, index_HK, bias_L, group)
         pairs = (label_P, row_P, label_weight_L)
@@ -250,7 +250,7 @@ def top_k(
     backend: str = "auto",
 ) -> tuple[Tensor, Tensor]:
     """Return the k best scores of each document and their labels, streaming: B·k numbers a partition of labels."""
-    if choose(backend, weight_LK.device, weight_LK.dtype) == "triton":
+    if choose(backend, weight_LK.device, weight_LK.dtype, x_DB.shape[1]) == "triton":
         best: tuple[Tensor, Tensor] = gpu().best(x_DB.contiguous(), weight_LK, index_HK, bias_L, group, k)
         return best
     score_Bk = x_DB.new_empty(x_DB.shape[1], k)
@@ -312,7 +312,9 @@ def _(
 
 
 def _runs(backend: str, x_DB: Tensor, weight_LK: Tensor) -> str:
-    return "torch" if x_DB.dtype != torch.float32 else choose(backend, weight_LK.device, weight_LK.dtype)
+    if x_DB.dtype != torch.float32:
+        return "torch"
+    return choose(backend, weight_LK.device, weight_LK.dtype, x_DB.shape[1])
 
 
 def gpu() -> Any:

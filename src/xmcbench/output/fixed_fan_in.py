@@ -114,7 +114,7 @@ class FixedFanIn(OutputLayer):
                 x_BD.dtype == torch.float32
                 and loss.name in operators.LOSSES
                 and updates[0].agrees_with(updates[1])
-                and self._runs() != "torch"
+                and self._runs(len(x_BD)) != "torch"
             ):
                 return self._fused(x_BD, positives, loss.name, updates, scale)
             return self._by_blocks(x_BD, positives, loss, updates, scale)
@@ -177,8 +177,8 @@ class FixedFanIn(OutputLayer):
             x_BD.t().contiguous(), weight_lK, self._inputs_of(rows), self.bias_L[rows]
         ).t()
 
-    def _runs(self) -> str:
-        return choose(self.backend, self.weight_LK.device, self.weight_LK.dtype)
+    def _runs(self, documents: int = 1) -> str:
+        return choose(self.backend, self.weight_LK.device, self.weight_LK.dtype, documents)
 
     def _inputs_of(self, labels: slice) -> Tensor:
         """Return the inputs of each label of a slice that begins with a group."""
@@ -196,7 +196,7 @@ class FixedFanIn(OutputLayer):
     def top_k(self, x_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
         self.require_features(x_BD)
         x_DB = x_BD.t()
-        runs = self._runs() if x_BD.dtype == torch.float32 else "torch"
+        runs = self._runs(len(x_BD)) if x_BD.dtype == torch.float32 else "torch"
         if runs == "cpu" or (runs == "triton" and k <= MOST_PLACES):
             score_Bk, label_Bk = operators.top_k(
                 x_DB, self.weight_LK, self.index, self.bias_L, self.group, k, self.backend
@@ -268,7 +268,7 @@ class FixedFanIn(OutputLayer):
     def _kernel_bytes(self, batch: int) -> int:
         # Packed features and the partial sums of their gradient, a partition each; a thread has a block of labels in work,
         # and where labels share inputs the inputs that a group reads and its score gradients, twice.
-        if self.weight_LK.is_cuda or self._runs() != "cpu":
+        if self.weight_LK.is_cuda or self._runs(batch) != "cpu":
             return 0
         partitions = min(PARTITIONS, -(-self.labels // LEAST))
         own = CONNECTIONS if batch > TILE else max(8, self.group) * self.fan_in
@@ -284,7 +284,7 @@ class FixedFanIn(OutputLayer):
             if batch:
                 # Features and their gradient, transposed, beside what the kernel holds; nothing grows with L.
                 kinds["scratch"] = self._kernel_bytes(batch) + 2 * self.features * batch * 4
-                if self.weight_LK.is_cuda and self._runs() == "triton":
+                if self.weight_LK.is_cuda and self._runs(batch) == "triton":
                     kinds["scratch"] = scratch_bytes(
                         self.labels, self.features, self.fan_in, batch, self.group
                     )
