@@ -143,6 +143,17 @@ def test_longer_training_gains_over_the_budgets_own_run() -> None:
     assert list(alone["P@1"]) == ["not run", "51.0"], "a run that is missing is said to be"
 
 
+def test_recipes_of_the_auxiliary_objective_are_compared_with_the_same_layer_without() -> None:
+    aux = "fixed_fan_in_set_aux"
+    runs = {f"{aux}@fan_in=16,weight=0.01": 39.0, f"{aux}@groups=4096,reduction=mean": 44.0}
+    runs |= {"fixed_fan_in_set": 45.0, "fixed_fan_in_set@fan_in=16": 40.0}
+    # Of other tables, and of what sets something else as well.
+    runs |= {f"{aux}@fan_in=16": 1.0, f"{aux}@grouping=random": 2.0, f"{aux}@weight=0.1,epochs=20": 3.0}
+    table = text_of("aux", rows_of(*(final(m, v) for m, v in runs.items())))
+    shown = table[["Fan-in", "Groups", "λ₀", "Loss", "Gain"]].to_numpy().tolist()
+    assert shown == [["16", "", "0.01", "", "-1.0"], ["", "4096", "", "mean", "-1.0"]]
+
+
 def test_hinge_shows_its_zero_gradients() -> None:
     zero = curve("dense_hinge", [0.25, 0.9], "zero_share", k=None)
     finals = [
@@ -189,7 +200,7 @@ def test_an_unknown_table_is_refused(tmp_path: Path) -> None:
     values = yaml.safe_load(file.read_text())
     file.write_text(yaml.safe_dump({**values, "shows": ["t99"]}))
     with pytest.raises(
-        ConfigError, match=r"hinge\.yaml: key 'shows': unknown value 't99'; allowed: bands, cost"
+        ConfigError, match=r"hinge\.yaml: key 'shows': unknown value 't99'; allowed: aux, bands, cost"
     ):
         require_known(Project(config))
 

@@ -23,7 +23,14 @@ class AuxiliaryHead(nn.Module):
     Sum over outputs, divided by B, is the main loss's own scale, so that λ weighs like against like.
     """
 
-    def __init__(self, features: int, group_L: Tensor, seed: int, reduction: str = "sum") -> None:
+    def __init__(
+        self,
+        features: int,
+        group_L: Tensor,
+        seed: int,
+        reduction: str = "sum",
+        initial_bias: float = 0.0,
+    ) -> None:
         super().__init__()
         self.reduction = reduction
         groups = int(group_L.max()) + 1
@@ -35,7 +42,7 @@ class AuxiliaryHead(nn.Module):
             self.linear.weight.copy_(
                 (torch.rand(groups, features, generator=generator) * 2 - 1) / math.sqrt(features)
             )
-            self.linear.bias.zero_()
+            self.linear.bias.fill_(initial_bias)
 
     def loss(self, x_BD: Tensor, positives: Positives) -> Tensor:
         """Return the auxiliary loss (differentiable scalar)."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from xmcbench import encoder as encoders
 from xmcbench import output as outputs
 from xmcbench.output.ordered import Ordered
-from xmcbench.recipe import TrainRecipe
+from xmcbench.recipe import Auxiliary, TrainRecipe
 from xmcbench.seeds import derive
 from xmcbench.training.auxiliary import AuxiliaryHead
 
@@ -68,8 +68,10 @@ class Network(nn.Module):
         self.probe: nn.Module | None = None
         self.auxiliary: AuxiliaryHead | None = None
         if group_L is not None:
-            reduction = recipe.auxiliary.reduction if recipe.auxiliary is not None else "sum"
-            self.auxiliary = AuxiliaryHead(recipe.encoder.features, group_L, recipe.seed, reduction)
+            its = recipe.auxiliary or Auxiliary()
+            self.auxiliary = AuxiliaryHead(
+                recipe.encoder.features, group_L, recipe.seed, its.reduction, its.initial_bias
+            )
 
     def features(self, token_T: Tensor, offset_B: Tensor) -> Tensor:
         """Return what the output layer reads, x_BD or x_BI, with dropout off in evaluation mode."""
