@@ -182,9 +182,9 @@ class Auxiliary(Section):
     #: `sum` over groups, the main loss's own scale; `mean` over them, the official code's, is as many times smaller.
     reduction: Literal["sum", "mean"] = "sum"
     cutoff_epochs: Annotated[float, Field(gt=0)] = 5.0
-    #: Of the head. At 0 every group looks as likely as not, and what reaches the encoder first is the way to say no to all
-    #: of them; at the logit of a group's share of the documents it is which groups.
-    initial_bias: float = 0.0
+    #: Groups that a document is expected to have, n: the head's bias starts at the logit of n / groups (at most ½). Without,
+    #: it starts at 0, every group looks as likely as not, and what reaches the encoder first is how to say no to all of them.
+    expected_groups: Annotated[float, Field(gt=0)] | None = None
     learning_rate: NonNegative = 1e-3
     weight_decay: NonNegative = 0.01
 

@@ -60,6 +60,25 @@ def test_auxiliary_targets_are_multi_hot_groups() -> None:
     )
 
 
+def test_the_heads_bias_starts_where_its_groups_are_as_likely_as_they_are() -> None:
+    """Of 4 groups a document has 1: σ(bias) = ¼, so a head that knows nothing says what is so, and moves no feature for it."""
+    group_L = torch.tensor([0, 1, 2, 3])
+    head = AuxiliaryHead(5, group_L, 1, expected_groups=1.0)
+    torch.testing.assert_close(torch.sigmoid(head.linear.bias), torch.full((4,), 0.25))
+    with torch.no_grad():
+        head.linear.weight.copy_(torch.randn(4, 5))
+    positives = Positives(4, torch.arange(4), torch.arange(4))  # each group once: the shares are the bias's
+    x_BD = torch.zeros(4, 5, requires_grad=True)
+    (calm_BD,) = torch.autograd.grad(head.loss(x_BD, positives), x_BD)
+    torch.testing.assert_close(calm_BD.sum(0), torch.zeros(5), atol=1e-6, rtol=0)
+    plain = AuxiliaryHead(5, group_L, 1)
+    assert not plain.linear.bias.any()
+    (rough_BD,) = torch.autograd.grad(plain.loss(x_BD, positives), x_BD)
+    assert float(rough_BD.sum(0).norm()) > 0.1, "at 0 all documents are pushed the same way"
+    crowded = AuxiliaryHead(5, group_L, 1, expected_groups=9.0)
+    assert not crowded.linear.bias.any(), "a share is at most a half"
+
+
 def test_rates_warm_up_and_fall_to_zero() -> None:
     factors = [cosine_with_warmup(s, 4, 20) for s in range(21)]
     assert factors[:5] == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])

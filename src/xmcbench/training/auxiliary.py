@@ -29,7 +29,7 @@ class AuxiliaryHead(nn.Module):
         group_L: Tensor,
         seed: int,
         reduction: str = "sum",
-        initial_bias: float = 0.0,
+        expected_groups: float | None = None,
     ) -> None:
         super().__init__()
         self.reduction = reduction
@@ -37,12 +37,14 @@ class AuxiliaryHead(nn.Module):
         self.group_L: Tensor
         self.register_buffer("group_L", group_L.to(torch.int64), persistent=False)
         self.linear = nn.Linear(features, groups)
+        share = 0.5 if expected_groups is None else min(0.5, expected_groups / groups)
+        bias = math.log(share / (1 - share))
         generator = torch.Generator().manual_seed(derive(seed, "auxiliary"))
         with torch.no_grad():
             self.linear.weight.copy_(
                 (torch.rand(groups, features, generator=generator) * 2 - 1) / math.sqrt(features)
             )
-            self.linear.bias.fill_(initial_bias)
+            self.linear.bias.fill_(bias)
 
     def loss(self, x_BD: Tensor, positives: Positives) -> Tensor:
         """Return the auxiliary loss (differentiable scalar)."""

@@ -70,7 +70,7 @@ class Network(nn.Module):
         if group_L is not None:
             its = recipe.auxiliary or Auxiliary()
             self.auxiliary = AuxiliaryHead(
-                recipe.encoder.features, group_L, recipe.seed, its.reduction, its.initial_bias
+                recipe.encoder.features, group_L, recipe.seed, its.reduction, its.expected_groups
             )
 
     def features(self, token_T: Tensor, offset_B: Tensor) -> Tensor:
