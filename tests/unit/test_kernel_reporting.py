@@ -12,6 +12,7 @@ from xmcbench.reporting.kernel_figures import draw_kernel_figures, label_costs, 
 from xmcbench.reporting.kernel_rows import COLUMNS, write_kernel_rows
 from xmcbench.reporting.kernel_tables import kernel_tables
 from xmcbench.reporting.outputs import KERNEL_FIGURES
+from xmcbench.reporting.report import drawn_kernels
 
 STEP = {
     "operator": "fixed_fan_in.train_step",
@@ -105,3 +106,10 @@ def test_what_labels_cost_is_drawn_of_measured_points_alone(tmp_path: Path) -> N
     assert {t.get_text() for t in right.texts} == {"dense, all scores", "fixed fan-in, fused"}
     # And dense products are no points of the fused step's roofline.
     assert all(len(line.get_xdata()) in {60, 2} for line in roofline(rows, MACHINE).axes[0].lines)
+
+
+def test_the_page_takes_the_kernels_figures_where_they_were_drawn(tmp_path: Path) -> None:
+    assert drawn_kernels(tmp_path) == []
+    (tmp_path / "kernels_roofline.png").write_bytes(b"\x89PNG")
+    (shown,) = drawn_kernels(tmp_path)
+    assert shown["title"] == "Roofline of the fused step" and shown["data"] == "iVBORw=="

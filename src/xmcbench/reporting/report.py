@@ -48,7 +48,7 @@ def write_report(source: str, results: Path, out: Path, partial: bool = False) -
         interactive=accuracy_memory(collected),
         claims=_claims(results) if source == "run" else [],
         experiments=_experiments(results / "experiments" / "claimed") if source == "run" else [],
-        kernels=_kernels(results / "experiments" / "kernels") if source == "run" else [],
+        kernels=drawn_kernels(results / "experiments" / "kernels") if source == "run" else [],
         tables={name: _grid(shown) for name, (_, shown) in all_tables(collected, results).items()},
         bands=MEANING,
         failures=_records(collected.failures, collected),
@@ -99,7 +99,7 @@ def _experiments(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _kernels(folder: Path) -> list[dict[str, str]]:
+def drawn_kernels(folder: Path) -> list[dict[str, str]]:
     """Return the figures of the kernels' committed measurements, where they have been drawn."""
     return [
         {"title": title, "caption": words, "data": base64.b64encode(file.read_bytes()).decode("ascii")}
