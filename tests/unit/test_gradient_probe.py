@@ -50,8 +50,12 @@ def rows_of(trainer: Trainer) -> list[dict[str, Any]]:
 
 def test_norm_and_cosine_by_hand() -> None:
     row = torch.tensor([[0, 2, 2]])
-    sparse = torch.sparse_coo_tensor(row, torch.tensor([3.0, 1.0, 3.0]), (4,))  # 3 0 4 0
-    other = torch.sparse_coo_tensor(torch.tensor([[2, 3]]), torch.tensor([4.0, 3.0]), (4,))
+    sparse = torch.sparse_coo_tensor(
+        row, torch.tensor([3.0, 1.0, 3.0]), (4,), check_invariants=True
+    )  # 3 0 4 0
+    other = torch.sparse_coo_tensor(
+        torch.tensor([[2, 3]]), torch.tensor([4.0, 3.0]), (4,), check_invariants=True
+    )
     dense = torch.tensor([0.0, 12.0])
     assert norm([sparse, dense, None]) == pytest.approx(13)
     assert cosine([sparse, dense], [sparse, dense]) == pytest.approx(1)
