@@ -173,12 +173,12 @@ def test_step_against_label_count(benchmark: BenchmarkFixture, way: str, labels:
     """Time and memory of a step as the label space grows: fused and sparse, dense by chunks, dense as people write it."""
     if way == "dense" and labels > 1_000_000:
         pytest.skip("weights, their gradient and the scores would not fit 24 GiB")
-    fan_in = 32 if way == "fixed_fan_in" else D
-    ours = step(way, 64, labels, **({"fan_in": fan_in} if way == "fixed_fan_in" else {}))
+    if way == "fixed_fan_in":
+        fan_in, rounds, ours = 32, ROUNDS, step(way, 64, labels, fan_in=32)
+    else:
+        fan_in, rounds, ours = D, 4, step(way, 64, labels)
     setting = Setting(f"{way}.train_step", labels, D, 64, fan_in, loss="bce", optimizer="sgd")
-    compare(
-        benchmark, setting, ours, {}, ROUNDS if way == "fixed_fan_in" else 4, extra_bytes=extra_bytes(ours)
-    )
+    compare(benchmark, setting, ours, {}, rounds, extra_bytes=extra_bytes(ours))
 
 
 def test_top_5_of_670k_labels(benchmark: BenchmarkFixture) -> None:

@@ -12,19 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xmcbench.data.batches import Batches
-from xmcbench.data.inverse_frequency import inverse_document_frequency
 from xmcbench.data.prefetch import ahead
-from xmcbench.data.store import PreparedStore, Split, Texts
-from xmcbench.data.tokens import TokenStore
+from xmcbench.data.store import Split, Texts
 from xmcbench.encoder.transformer import padded
 from xmcbench.errors import ConfigError
 from xmcbench.plan import Project, Run
 from xmcbench.recipe import TrainRecipe
 from xmcbench.training import checkpoint as checkpoints
 from xmcbench.training.loop import Trainer
-from xmcbench.training.network import Network
 
 from ..conftest import SmokeData
+from ..trainers import trainer_on
 
 NONE = Texts(np.zeros(0, np.uint8), np.zeros(1, np.int64))
 
@@ -184,18 +182,7 @@ def trainer_of(run: Run, smoke: SmokeData, workers: int) -> Trainer:
     data = recipe.data.model_copy(update={"length_bucket": 3})
     encoder = recipe.encoder.model_copy(update={"hidden": 16})
     recipe = recipe.model_copy(update={"data": data, "encoder": encoder})
-    store, tokens = PreparedStore.open(smoke.sample), TokenStore.open(smoke.tokens)
-    train = tokens.split("train")
-    batches = Batches([store.split("train")], [train], 512, recipe.seed, recipe.data.length_bucket)
-    network = Network(
-        recipe,
-        store.labels,
-        tokens.vocabulary,
-        tokens.pad_id,
-        lambda: inverse_document_frequency([train], tokens.vocabulary),
-        None,
-    )
-    return Trainer(recipe, network, batches, lambda _: [], workers)
+    return trainer_on(recipe, smoke, 512, workers)
 
 
 def test_training_resumed_in_a_bucketed_epoch_ends_in_the_same_bits(

@@ -9,39 +9,23 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from xmcbench.data.batches import Batches
-from xmcbench.data.inverse_frequency import inverse_document_frequency
-from xmcbench.data.store import PreparedStore
-from xmcbench.data.tokens import TokenStore
 from xmcbench.plan import Run
 from xmcbench.recipe import GradientProbe, TrainRecipe
 from xmcbench.training import checkpoint as checkpoints
 from xmcbench.training.gradients import cosine, norm
 from xmcbench.training.loop import Trainer
-from xmcbench.training.network import Network
-from xmcbench.training.run import read_groups
 
 from ..conftest import SmokeData
+from ..trainers import trainer_on
 
 
-def trainer_of(run: Run, smoke: SmokeData, probe: bool = True, **changed: Any) -> Trainer:
+def trainer_of(run: Run, smoke: SmokeData, probe: bool = True) -> Trainer:
     recipe = run.recipe
     assert isinstance(recipe, TrainRecipe)
     training = recipe.training.model_copy(update={"epochs": 1, "log_every_steps": 2, "batch_size": 256})
-    update = {"training": training, "gradient_probe": GradientProbe() if probe else None, **changed}
+    update = {"training": training, "gradient_probe": GradientProbe() if probe else None}
     recipe = recipe.model_copy(update=update)
-    store, tokens = PreparedStore.open(smoke.sample), TokenStore.open(smoke.tokens)
-    train = tokens.split("train")
-    network = Network(
-        recipe,
-        store.labels,
-        tokens.vocabulary,
-        tokens.pad_id,
-        lambda: inverse_document_frequency([train], tokens.vocabulary),
-        read_groups(smoke.groups, store.labels) if recipe.auxiliary else None,
-    )
-    network.train()
-    return Trainer(recipe, network, Batches([store.split("train")], [train], 256, seed=1), lambda _: [])
+    return trainer_on(recipe, smoke, 256)
 
 
 def rows_of(trainer: Trainer) -> list[dict[str, Any]]:

@@ -9,18 +9,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xmcbench.data.batches import Batch, Batches
-from xmcbench.data.inverse_frequency import inverse_document_frequency
-from xmcbench.data.store import PreparedStore
-from xmcbench.data.tokens import TokenStore
+from xmcbench.data.batches import Batch
 from xmcbench.plan import Run
 from xmcbench.positives import Positives
 from xmcbench.recipe import TrainRecipe
 from xmcbench.training.loop import Trainer
-from xmcbench.training.network import Network
-from xmcbench.training.run import read_groups
 
 from ..conftest import SmokeData
+from ..trainers import trainer_on
 
 
 @given(lengths=st.lists(st.integers(0, 4), min_size=1, max_size=12), count=st.integers(1, 15))
@@ -55,19 +51,7 @@ def trainer_of(run: Run, smoke: SmokeData, batch: int, accumulation: int, **enco
             "encoder": recipe.encoder.model_copy(update=encoder),
         }
     )
-    store, tokens = PreparedStore.open(smoke.sample), TokenStore.open(smoke.tokens)
-    train = tokens.split("train")
-    batches = Batches([store.split("train")], [train], batch * accumulation, seed=1)
-    network = Network(
-        recipe,
-        store.labels,
-        tokens.vocabulary,
-        tokens.pad_id,
-        lambda: inverse_document_frequency([train], tokens.vocabulary),
-        read_groups(smoke.groups, store.labels) if recipe.auxiliary else None,
-    )
-    network.train()
-    return Trainer(recipe, network, batches, lambda _: [])
+    return trainer_on(recipe, smoke, batch * accumulation)
 
 
 @pytest.mark.parametrize("method", ["fixed_fan_in_set_aux", "fixed_fan_in_set_intermediate", "dense"])

@@ -33,10 +33,9 @@ def write_report(source: str, results: Path, out: Path, partial: bool = False) -
     collected = Collected(source, results / "collected")
     figures = []
     for name in FIGURES:
-        data = (results / "figures" / source / f"{name}.png").read_bytes()
         title = TITLES.get(name, name.replace("_", " ").capitalize())
-        encoded = base64.b64encode(data).decode("ascii")
-        figures.append({"title": title, "caption": caption(name), "data": encoded})
+        data = _embedded(results / "figures" / source / f"{name}.png")
+        figures.append({"title": title, "caption": caption(name), "data": data})
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=select_autoescape(["html", "j2"]),
@@ -92,7 +91,7 @@ def _experiments(folder: Path) -> list[dict[str, Any]]:
             module = module_of(name)
             shown = {"title": module.TITLE, "caption": module.CAPTION, "table": None, "data": None}
             if is_figure(name):
-                shown["data"] = base64.b64encode(file.read_bytes()).decode("ascii")
+                shown["data"] = _embedded(file)
             else:
                 shown["table"] = _grid(read_markdown(file.read_text(encoding="utf-8")))
             found.append(shown)
@@ -102,10 +101,15 @@ def _experiments(folder: Path) -> list[dict[str, Any]]:
 def drawn_kernels(folder: Path) -> list[dict[str, str]]:
     """Return the figures of the kernels' committed measurements, where they have been drawn."""
     return [
-        {"title": title, "caption": words, "data": base64.b64encode(file.read_bytes()).decode("ascii")}
+        {"title": title, "caption": words, "data": _embedded(file)}
         for name, (title, words) in CAPTIONS.items()
         if (file := folder / f"{name}.png").is_file()
     ]
+
+
+def _embedded(image: Path) -> str:
+    """Return an image as the page carries it."""
+    return base64.b64encode(image.read_bytes()).decode("ascii")
 
 
 def read_markdown(text: str) -> pd.DataFrame:

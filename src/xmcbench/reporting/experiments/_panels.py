@@ -1,5 +1,7 @@
 """Panels side by side, and what every figure of experiments does with one."""
 
+from collections.abc import Iterable
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
@@ -7,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from xmcbench.reporting import style
+from xmcbench.reporting.experiments._methods import COLOUR, SHORT
 
 #: Inches: a panel with room for the labels at the ends of its curves.
 WIDTH, HEIGHT = 4.6, 3.4
@@ -60,6 +63,19 @@ def over_seeds(frame: pd.DataFrame, x: str) -> tuple[pd.Series, pd.Series]:
     """Return the mean over seeds by x, and the standard deviation (NaN of one seed)."""
     grouped = frame.groupby(x)["value"]
     return grouped.mean(), grouped.std()
+
+
+def method_curves(axes: Axes, frame: pd.DataFrame, methods: Iterable[str], unit: str) -> None:
+    """Draw each method's mean over seeds by epoch, labelled at its end."""
+    ends = []
+    for base in methods:
+        middle, _ = over_seeds(frame[frame["base"] == base], "epoch")
+        axes.plot(middle.index, middle, color=COLOUR[base])
+        ends.append((float(middle.index[-1]), float(middle.iloc[-1]), SHORT[base], COLOUR[base]))
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(unit)
+    axes.figure.canvas.draw()
+    style.end_labels(axes, ends)
 
 
 def with_errors(axes: Axes, frame: pd.DataFrame, x: str, colour: str, marker: str) -> tuple[float, float]:

@@ -2,10 +2,8 @@
 
 from matplotlib.figure import Figure
 
-from xmcbench.reporting import style
 from xmcbench.reporting.experiment_rows import ExperimentRows
-from xmcbench.reporting.experiments._methods import COLOUR, SHORT
-from xmcbench.reporting.experiments._panels import cells_in, over_seeds, panels
+from xmcbench.reporting.experiments._panels import cells_in, method_curves, panels
 
 TITLE = "Figure 2: gradient that reaches the encoder"
 CAPTION = "2-norm of the encoder's gradient over training (log scale; means over half epochs), one panel a data set."
@@ -24,13 +22,5 @@ def draw(rows: ExperimentRows) -> Figure:
     for panel, (dataset, budget) in zip(axes, where, strict=True):
         its = curves[(curves["dataset"] == dataset) & (curves["budget"] == budget)]
         panel.set_yscale("log")
-        ends = []
-        for base in METHODS:
-            middle, _ = over_seeds(its[its["base"] == base], "epoch")
-            panel.plot(middle.index, middle, color=COLOUR[base])
-            ends.append((float(middle.index[-1]), float(middle.iloc[-1]), SHORT[base], COLOUR[base]))
-        panel.set_xlabel("epoch")
-        panel.set_ylabel("encoder gradient norm")
-        figure.canvas.draw()
-        style.end_labels(panel, ends)
+        method_curves(panel, its, METHODS, "encoder gradient norm")
     return figure

@@ -2,10 +2,8 @@
 
 from matplotlib.figure import Figure
 
-from xmcbench.reporting import style
 from xmcbench.reporting.experiment_rows import ExperimentRows
-from xmcbench.reporting.experiments._methods import COLOUR, SHORT
-from xmcbench.reporting.experiments._panels import cells_in, over_seeds, panels
+from xmcbench.reporting.experiments._panels import cells_in, method_curves, panels
 
 TITLE = "Beside figure 2: direction of the encoder's gradient"
 CAPTION = (
@@ -22,13 +20,5 @@ def draw(rows: ExperimentRows) -> Figure:
     figure, axes = panels([f"{d}, {b}" for d, b in where], share_y=True)
     for panel, (dataset, budget) in zip(axes, where, strict=True):
         its = curves[(curves["dataset"] == dataset) & (curves["budget"] == budget)]
-        ends = []
-        for base in its["base"].unique():
-            middle, _ = over_seeds(its[its["base"] == base], "epoch")
-            panel.plot(middle.index, middle, color=COLOUR[base])
-            ends.append((float(middle.index[-1]), float(middle.iloc[-1]), SHORT[base], COLOUR[base]))
-        panel.set_xlabel("epoch")
-        panel.set_ylabel("cosine with a dense layer's gradient")
-        figure.canvas.draw()
-        style.end_labels(panel, ends)
+        method_curves(panel, its, its["base"].unique(), "cosine with a dense layer's gradient")
     return figure
