@@ -43,49 +43,47 @@ def test_a_threshold_prunes_what_is_below_it_and_falls_with_a_half_cosine() -> N
     assert schedule.threshold_at(500) == pytest.approx(0.1)
     assert schedule.threshold_at(1000) == pytest.approx(0.0)
     weight_LK = torch.tensor([[0.05, -0.3, 0.11, -0.09, 0.5, 0.2, -0.13, 0.04]])
-    plan = rule.plan_rows(weight_LK, torch.arange(0, 16, 2)[None], features=16, step=500)
-    kept = weight_LK.gather(1, plan.source_LK)[~plan.new_LK]
+    (plan,) = rule.plan_rows(weight_LK, torch.arange(0, 16, 2)[None], features=16, step=500)
+    kept = weight_LK.gather(1, plan.source_RK)[~plan.new_RK]
     assert sorted(kept.tolist()) == pytest.approx([-0.3, -0.13, 0.11, 0.2, 0.5])
 
 
 def test_a_threshold_above_a_whole_row_gives_it_new_inputs_and_not_none() -> None:
-    plan = topology(amount="threshold", threshold=9.0).plan_rows(
+    (plan,) = topology(amount="threshold", threshold=9.0).plan_rows(
         torch.tensor([[0.1, 0.2, 0.3]]), torch.tensor([[0, 1, 2]]), features=7, step=10
     )
-    assert plan.pruned == 3 and bool(plan.new_LK.all())
-    assert len(set(plan.index_LK[0].tolist())) == 3 and set(plan.index_LK[0].tolist()) <= {3, 4, 5, 6}
+    assert int(plan.new_RK.sum()) == 3 and bool(plan.new_RK.all())
+    assert len(set(plan.index_RK[0].tolist())) == 3 and set(plan.index_RK[0].tolist()) <= {3, 4, 5, 6}
 
 
 def test_a_threshold_above_everything_with_full_fan_in_keeps_the_inputs() -> None:
-    plan = topology(amount="threshold", threshold=9.0).plan_rows(
+    (plan,) = topology(amount="threshold", threshold=9.0).plan_rows(
         torch.ones(2, 4), torch.arange(4).expand(2, 4), features=4, step=10
     )
-    assert torch.equal(plan.index_LK, torch.arange(4).expand(2, 4)) and bool(plan.new_LK.all())
+    assert torch.equal(plan.index_RK, torch.arange(4).expand(2, 4)) and bool(plan.new_RK.all())
 
 
 def test_gradient_growth_takes_the_largest_absent_gradients() -> None:
     gradient_LD = torch.tensor([[9.0, -3.0, 0.1, 5.0, -4.0, 0.2, 8.0, 0.3]])
-    plan = topology(
-        grow="gradient_growth"
-    ).plan_rows(
+    (plan,) = topology(grow="gradient_growth").plan_rows(
         torch.tensor([[0.9, 0.1, 0.8, 0.2]]),
         torch.tensor([[0, 2, 5, 6]]),  # 2 and 6 go, and may not come straight back
         features=8,
         step=10,
         gradient=lambda first, last: gradient_LD[first:last],
     )
-    assert plan.index_LK.tolist() == [[0, 3, 4, 5]]
-    assert plan.new_LK.tolist() == [[False, True, True, False]]
+    assert plan.index_RK.tolist() == [[0, 3, 4, 5]]
+    assert plan.new_RK.tolist() == [[False, True, True, False]]
 
 
 def test_equal_gradients_are_drawn_among_and_a_larger_one_always_wins() -> None:
     gradient_LD = torch.zeros(200, 10)
     gradient_LD[:, 7] = 1.0
-    plan = topology(grow="gradient_growth", fraction=1.0).plan_rows(
+    (plan,) = topology(grow="gradient_growth", fraction=1.0).plan_rows(
         torch.ones(200, 2), torch.tensor([[0, 1]]).expand(200, 2), 10, 10, lambda a, b: gradient_LD[a:b]
     )
-    assert bool((plan.index_LK == 7).any(dim=1).all())
-    others = plan.index_LK[plan.index_LK != 7]
+    assert bool((plan.index_RK == 7).any(dim=1).all())
+    others = plan.index_RK[plan.index_RK != 7]
     assert set(others.tolist()) == {2, 3, 4, 5, 6, 8, 9}, "ties went to the same inputs"
 
 

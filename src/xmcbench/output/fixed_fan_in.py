@@ -226,26 +226,28 @@ class FixedFanIn(OutputLayer):
             assert batch is not None
             return self._row_gradient(batch, first, last)
 
-        index_HK = self.index.to(torch.int64)
-        given = None if batch is None else gradient
-        plan = topology.plan_rows(self._row_weights(), index_HK, self.features, step, given)
         state = [] if optimizer is None else optimizer.state.get(self.weight_LK, {}).values()
         moments = [m for m in state if isinstance(m, Tensor) and m.shape == self.weight_LK.shape]
-        if topology.moments == "inherit":
-            source_LK = blocks.rows_of_labels(plan.source_LK, self.group, self.labels)
-            for moment in moments:
-                moment.copy_(moment.gather(1, source_LK))
-            moments = []
-        operators.rewire(
-            self.weight_LK,
-            self.index,
-            moments,
-            plan.index_LK,
-            plan.source_LK,
-            plan.new_LK,
-            self.group,
-        )
-        pruned = int(blocks.rows_of_labels(plan.new_LK.sum(dim=1)[:, None], self.group, self.labels).sum())
+        given, pruned = None if batch is None else gradient, 0
+        for plan in topology.plan_rows(self._row_weights(), self.index, self.features, step, given):
+            labels = slice(plan.first * self.group, min(plan.rows.stop * self.group, self.labels))
+            its = [moment[labels] for moment in moments]
+            if topology.moments == "inherit":
+                source_lK = blocks.rows_of_labels(plan.source_RK, self.group, labels.stop - labels.start)
+                for moment in its:
+                    moment.copy_(moment.gather(1, source_lK))
+                its = []
+            operators.rewire(
+                self.weight_LK[labels],
+                self.index[plan.rows],
+                its,
+                plan.index_RK,
+                plan.source_RK,
+                plan.new_RK,
+                self.group,
+            )
+            new_RK = plan.new_RK.sum(dim=1)[:, None]
+            pruned += int(blocks.rows_of_labels(new_RK, self.group, labels.stop - labels.start).sum())
         return RewireReport(pruned, pruned)
 
     def _row_weights(self) -> Tensor:

@@ -201,8 +201,8 @@ def optimizer_bytes(optimizer: torch.optim.Optimizer) -> int:
 
 
 def uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) -> nn.Parameter:
-    """Return a parameter uniform in ± bound."""
-    return nn.Parameter((torch.rand(shape, generator=generator) * 2 - 1) * bound)
+    """Return a parameter uniform in ± bound, on the generator's device."""
+    return nn.Parameter((torch.rand(shape, generator=generator, device=generator.device) * 2 - 1) * bound)
 
 
 def build(features: int, labels: int, recipe: Output, generator: torch.Generator) -> OutputLayer:

@@ -28,7 +28,8 @@ class Masked(OutputLayer):
 
     def initial_mask(self, generator: torch.Generator) -> Tensor:
         """Return L·K connections, uniform over the whole matrix."""
-        chosen = torch.randperm(self.labels * self.features, generator=generator)[: self.labels * self.fan_in]
+        order = torch.randperm(self.labels * self.features, generator=generator, device=generator.device)
+        chosen = order[: self.labels * self.fan_in]
         mask = torch.zeros(self.labels * self.features, dtype=torch.bool)
         mask[chosen] = True
         return mask.view(self.labels, self.features)

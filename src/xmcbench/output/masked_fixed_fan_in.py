@@ -34,10 +34,12 @@ class MaskedFixedFanIn(Masked):
         """Prune and regrow within each label, through the same index arithmetic as the true layer."""
         index_LK = self.index_LK()
         weight_LK = self.weight_LD.gather(1, index_LK)
-        plan = topology.plan_rows(weight_LK, index_LK, self.features, step, self.gradient(batch))
-        self.mask_LD.zero_().scatter_(1, plan.index_LK, True)
-        grown_LD = torch.zeros_like(self.mask_LD).scatter_(1, plan.index_LK, plan.new_LK)
-        report = RewireReport(plan.pruned, plan.pruned, grown_LD)
+        grown_LD = torch.zeros_like(self.mask_LD)
+        for plan in topology.plan_rows(weight_LK, index_LK, self.features, step, self.gradient(batch)):
+            self.mask_LD[plan.rows].zero_().scatter_(1, plan.index_RK, True)
+            grown_LD[plan.rows].scatter_(1, plan.index_RK, plan.new_RK)
+        pruned = int(grown_LD.sum())
+        report = RewireReport(pruned, pruned, grown_LD)
         self._clear_absent(optimizer, report)
         return report
 

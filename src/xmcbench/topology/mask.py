@@ -22,7 +22,7 @@ def rewire_mask(
     dropped, count = active[pruned], int(pruned.sum())
     if count == 0:
         return RewireReport(0, 0, torch.zeros_like(mask_LD))
-    generator = topology.generator(step)
+    generator = topology.generator(step, mask_LD.device)
     growth_LD = topology.growth(0, mask_LD.shape[0], features, generator, gradient).to(mask_LD.device)
     growth_LD[:, removed_D] = -1.5
     growth = growth_LD.view(-1)

@@ -11,4 +11,5 @@ TIES = False
 
 def scores(candidates: Candidates) -> Tensor:
     """Return a growth score in [0, 1) for every connection of a block of rows (R×D); the highest are grown."""
-    return torch.rand(candidates.rows, candidates.features, generator=candidates.generator)
+    shape, generator = (candidates.rows, candidates.features), candidates.generator
+    return torch.rand(shape, generator=generator, device=generator.device)

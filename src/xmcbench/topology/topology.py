@@ -3,7 +3,7 @@
 Shapes: L labels, K fan-in, D features.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -29,16 +29,21 @@ class RewireReport:
 
 @dataclass(frozen=True)
 class RowPlan:
-    """The rewiring of fixed fan-in rows.
+    """The rewiring of a block of fixed fan-in rows, from row `first` on.
 
-    index_LK: the new inputs, distinct and rising. source_LK: the old slot that each new slot's weight comes from.
-    new_LK: slots that are new connections, whose weight and moments start at zero. pruned: how many they are.
+    index_RK: the new inputs (int64), distinct and rising. source_RK: the old slot that each new slot's weight comes from.
+    new_RK: slots that are new connections, whose weight and moments start at zero.
     """
 
-    index_LK: Tensor
-    source_LK: Tensor
-    new_LK: Tensor
-    pruned: int
+    first: int
+    index_RK: Tensor
+    source_RK: Tensor
+    new_RK: Tensor
+
+    @property
+    def rows(self) -> slice:
+        """The rows that are planned."""
+        return slice(self.first, self.first + len(self.index_RK))
 
 
 class Topology:
@@ -63,28 +68,37 @@ class Topology:
         features: int,
         step: int,
         gradient: Gradient | None = None,
-    ) -> RowPlan:
-        """Plan the rewiring of rows that keep their fan-in K (paper §2.1).
+    ) -> Iterator[RowPlan]:
+        """Plan the rewiring of rows that keep their fan-in K (paper §2.1), a block of rows at a time.
 
-        index_LK: int64, distinct and rising. gradient: what gradient growth ranks by.
-        What was just pruned is regrown only if a label has no other absent input.
+        index_LK: distinct and rising. gradient: what gradient growth ranks by. A plan may be carried out as soon as it is
+        there; no array of all rows is made. What was just pruned is regrown only if a label has no other absent input.
         """
-        dropped_LK = self.dropped(weight_LK, step)
-        generator = self.generator(step)
-        index_new, source, new = index_LK.clone(), torch.empty_like(index_LK), torch.empty_like(dropped_LK)
-        for start in range(0, index_LK.shape[0], BLOCK):
-            rows = slice(start, min(start + BLOCK, index_LK.shape[0]))
-            index, dropped = index_LK[rows], dropped_LK[rows]
-            score = self.growth(start, index.shape[0], features, generator, gradient).to(index.device)
+        blocks = [slice(first, first + BLOCK) for first in range(0, len(index_LK), BLOCK)]
+        marks = self._dropped_by_block(weight_LK, blocks, step)
+        generator = self.generator(step, index_LK.device)
+        for rows, dropped in zip(blocks, marks, strict=True):
+            index = index_LK[rows].to(torch.int64)
+            score = self.growth(rows.start, len(index), features, generator, gradient).to(index.device)
             # Kept inputs can never be chosen again; pruned ones come last.
             score.scatter_(1, index, torch.where(dropped, -1.0, -2.0).to(score.dtype))
             count = max(1, int(dropped.sum(dim=1).max()))
             candidate = best(score, count, generator, self._grow.TIES)
             rank = (dropped.cumsum(dim=1) - 1).clamp_(min=0)
             moved = torch.where(dropped, candidate.gather(1, rank), index)
-            index_new[rows], source[rows] = moved.sort(dim=1)
-            new[rows] = dropped.gather(1, source[rows])
-        return RowPlan(index_new, source, new, int(dropped_LK.sum()))
+            index_new, source = moved.sort(dim=1)
+            yield RowPlan(rows.start, index_new, source, dropped.gather(1, source))
+
+    def _dropped_by_block(self, weight_LK: Tensor, blocks: list[slice], step: int) -> Iterator[Tensor]:
+        """Yield what `dropped` says of all rows, a block at a time; a block's weights are read when it is asked for."""
+        if self.scope == "label" or self.schedule.threshold_at(step) is not None:
+            for rows in blocks:
+                yield self.dropped(weight_LK[rows], step)
+            return
+        # One bit a connection of all rows: what a block loses depends on the others, whose weights are still there.
+        dropped_LK = self.dropped(weight_LK, step)
+        for rows in blocks:
+            yield dropped_LK[rows]
 
     def dropped(self, weight: Tensor, step: int) -> Tensor:
         """Mark the connections to prune, of rows (R×K) or of any one row of connections."""
@@ -105,6 +119,6 @@ class Topology:
         """Return the places of the `count` connections of a flat score that grow."""
         return best(score[None], count, generator, self._grow.TIES)[0]
 
-    def generator(self, step: int) -> torch.Generator:
-        """Return the source of the random choices of the rewire after `step`."""
-        return torch.Generator().manual_seed((self._seed * 1_000_003 + step) & 0x7FFF_FFFF_FFFF_FFFF)
+    def generator(self, step: int, device: torch.device) -> torch.Generator:
+        """Return the source of the random choices of the rewire after `step`; a GPU draws its own, other numbers."""
+        return torch.Generator(device).manual_seed((self._seed * 1_000_003 + step) & 0x7FFF_FFFF_FFFF_FFFF)
