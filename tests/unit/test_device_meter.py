@@ -1,4 +1,4 @@
-"""What a GPU is asked while a run trains, with stand-ins for torch's calls: no GPU is at hand."""
+"""What a GPU is asked while a run trains, with stand-ins for torch's calls; and which of a run's numbers are kept."""
 
 import pytest
 import torch
@@ -55,3 +55,11 @@ def test_only_a_run_on_a_gpu_has_a_peak_of_it() -> None:
     assert "peak_device" not in {row["metric"] for row in resource_records(TIMING)}
     (row,) = (r for r in resource_records(TIMING | {"peak_device_bytes": 99}) if r["metric"] == "peak_device")
     assert (row["value"], row["unit"], row["split"]) == (99, "B", "train")
+
+
+def test_a_run_beside_other_work_has_no_seconds_and_keeps_its_memory() -> None:
+    timing = TIMING | {"epoch_seconds": [1.0], "peak_device_bytes": 99}
+    alone = {row["metric"] for row in resource_records(timing)}
+    shared = {row["metric"] for row in resource_records(timing | {"shared_machine": True})}
+    assert alone - shared == {"train_seconds", "epoch_seconds", "predict_documents_per_second"}
+    assert {"peak_device", "memory_classifier", "peak_rss"} <= shared <= alone

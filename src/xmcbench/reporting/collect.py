@@ -142,7 +142,10 @@ def _unfinished(folder: Path, run: Run) -> str | None:
 
 
 def resource_records(timing: dict[str, Any]) -> list[Row]:
-    """Return the records of a run's timing.json: parameters, memory by kind, seconds; `peak_device` of a run on a GPU."""
+    """Return the records of a run's timing.json: parameters, memory by kind, seconds; `peak_device` of a run on a GPU.
+
+    A run beside other work (XMCBENCH_SHARED_MACHINE=1) has no seconds.
+    """
     memory = timing["memory_bytes"]
     records: list[Row] = [
         {"metric": "parameters", "split": "train", "value": timing["parameters"]["classifier"], "unit": "1"},
@@ -162,11 +165,15 @@ def resource_records(timing: dict[str, Any]) -> list[Row]:
             for k, v in sorted(timing.get("measured_output_bytes", {}).items())
         ),
         {"metric": "peak_rss", "split": "train", "value": timing["peak_rss_bytes"], "unit": "B"},
-        {"metric": "train_seconds", "split": "train", "value": timing["train_seconds"], "unit": "s"},
     ]
     if "peak_device_bytes" in timing:
         peak = timing["peak_device_bytes"]
         records.append({"metric": "peak_device", "split": "train", "value": peak, "unit": "B"})
+    if timing.get("shared_machine"):
+        return records
+    records.append(
+        {"metric": "train_seconds", "split": "train", "value": timing["train_seconds"], "unit": "s"}
+    )
     if timing["epoch_seconds"]:
         seconds = median(timing["epoch_seconds"])
         records.append({"metric": "epoch_seconds", "split": "train", "value": seconds, "unit": "s"})

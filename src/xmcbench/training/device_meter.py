@@ -1,8 +1,7 @@
 """What a GPU is asked: the most memory that tensors held on it, and that a clock waits for its work. A CPU is asked nothing.
 
 The peak is `torch.cuda.max_memory_allocated`, what the paper prints (its appendix F): bytes of tensors, without what the
-allocator keeps in reserve and without CUDA's own context. It is tested with stand-ins for torch's calls; it has not run on
-a GPU yet.
+allocator keeps in reserve and without CUDA's own context.
 """
 
 import torch
