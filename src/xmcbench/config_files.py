@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from xmcbench.data.dataset import SampleSpec
 from xmcbench.errors import ConfigError
@@ -99,6 +99,10 @@ class GridFile(Section):
     by_dataset: bool = False
     #: Tables and figures of `xmcbench.reporting.experiments` that its runs are for.
     shows: list[str] = []
+
+
+class CostFile(RootModel[dict[str, list[str]]]):
+    """config/paper_cost.yaml: data set → methods."""
 
 
 class ConfigFile(Section):

@@ -8,14 +8,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from xmcbench.config_files import BudgetFile, Cell, GridFile, MethodFile, config_files
+from xmcbench.config_files import BudgetFile, Cell, CostFile, GridFile, MethodFile, config_files
 from xmcbench.data.dataset import DatasetSpec, SampleSpec, load_dataset_spec
 from xmcbench.errors import ConfigError, DeviceError, allowed
 from xmcbench.grid import by_dataset, cells_of, grid_names, shown_by
 from xmcbench.planned_run import Run, nested, parse_tokens_name, point_name, tokens_name
 from xmcbench.recipe import Recipe, ReferenceRecipe, TrainRecipe, merge, recipe_of
 from xmcbench.search import Range, draw_trial
-from xmcbench.yaml_config import first_mistake, load_model, load_yaml
+from xmcbench.yaml_config import first_mistake, load_model, load_yaml, validated
 
 __all__ = [
     "Method",
@@ -100,6 +100,18 @@ class Project:
                 found[run.folder] = run
         return list(found.values())
 
+    def cost_runs(self) -> list[Run]:
+        """Return the runs of the paper's recipe that config/paper_cost.yaml names, of which steps are measured."""
+        file = self.folder / "paper_cost.yaml"
+        found = []
+        for dataset, methods in validated(file, CostFile, load_yaml(file)).root.items():
+            self._require(dataset, self.datasets, "datasets", file)
+            for method in methods:
+                self._require(method, self.methods, "methods", file)
+                cell = Cell(methods=[method], budget="paper")
+                found.append(self._run(cell, dataset, method, {}, 1, file))
+        return found
+
     def _methods_of(self, cell: Cell, file: Path) -> list[str]:
         for name in [*([] if cell.methods == "all" else cell.methods), *cell.but]:
             self._require(name, self.methods, "methods", file)
@@ -122,6 +134,7 @@ class Project:
         """Plan every grid, so that a mistake anywhere is found; raises ConfigError."""
         for grid in self.grid_names:
             self.runs(grid)
+        self.cost_runs()
 
     def _run(
         self,
@@ -257,14 +270,18 @@ def paper_recipe(paper: dict[str, Any], method: dict[str, Any]) -> dict[str, Any
     """Return what of a data set's paper recipe concerns a method: the parts that the method has.
 
     A method without topology, auxiliary objective or intermediate layer gets none; of `output` it gets the keys that it
-    sets itself, so that a dense layer has no fan-in and a bottleneck takes the fan-in as its rank (paper §3.2).
+    sets itself, so that a dense layer has no fan-in and a bottleneck takes the fan-in as its rank (paper §3.2). A method
+    that names an optimiser of its own for the output layer (ELMO's SGD without state) keeps it.
     """
     own_output = method.get("output") or {}
+    own_optimizer = "kind" in (method.get("output_optimizer") or {})
     found: dict[str, Any] = {}
     for section, values in paper.items():
         if section in ("topology", "auxiliary", "intermediate"):
             if method.get(section):
                 found[section] = values
+        elif section == "output_optimizer" and own_optimizer:
+            continue
         elif section == "output":
             found[section] = {key: value for key, value in values.items() if key in own_output}
         else:

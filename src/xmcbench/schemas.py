@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel, TypeAdapter
 
 from xmcbench.atomic import write_text
-from xmcbench.config_files import BudgetFile, ConfigFile, GridFile, MethodFile
+from xmcbench.config_files import BudgetFile, ConfigFile, CostFile, GridFile, MethodFile
 from xmcbench.data.dataset import DatasetSpec
 from xmcbench.recipe import ReferenceRecipe, TrainRecipe
 from xmcbench.reporting.claims.statement import ClaimsFile
@@ -21,6 +21,7 @@ FILES: dict[str, type[BaseModel]] = {
     "budget": BudgetFile,
     "grid": GridFile,
     "claims": ClaimsFile,
+    "paper_cost": CostFile,
     "recipe": TrainRecipe,
     "reference_recipe": ReferenceRecipe,
 }
@@ -29,7 +30,7 @@ FILES: dict[str, type[BaseModel]] = {
 def schema_text(model: type[BaseModel]) -> str:
     """Return the JSON schema of a model; `name` comes from a file's own name, so files need not have it."""
     schema = {"$schema": DRAFT, **TypeAdapter(model).json_schema()}
-    if model not in (TrainRecipe, ReferenceRecipe):
+    if "properties" in schema and model not in (TrainRecipe, ReferenceRecipe):
         schema["properties"].pop("name", None)
         schema["required"] = [key for key in schema.get("required", []) if key != "name"]
     return json.dumps(schema, indent=2, sort_keys=True) + "\n"

@@ -94,14 +94,16 @@ def sgemm_rate(device: str = "cpu") -> float:
 
 
 @cache
-def copy_rate() -> float:
+def copy_rate(device: str = "cpu") -> float:
     """Return bytes a second (read + written) of a large copy."""
-    a = torch.zeros(64 << 20)
+    a = torch.zeros((64 << 20) if device == "cpu" else (1 << 30), device=device)
     b = torch.empty_like(a)
     best = 0.0
     for _ in range(5):
+        wait(device)
         began = time.perf_counter()
         b.copy_(a)
+        wait(device)
         best = max(best, 2 * a.nbytes / (time.perf_counter() - began))
     return best
 
@@ -127,6 +129,17 @@ def extra_bytes(call: Call) -> int:
     before = _status("VmRSS")
     call()
     return max(0, _status("VmHWM") - before)
+
+
+def extra_device_bytes(call: Call) -> int:
+    """Return by how much the bytes of tensors on the GPU rise above what it held when the call began."""
+    call()
+    torch.cuda.synchronize()
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    call()
+    torch.cuda.synchronize()
+    return torch.cuda.max_memory_allocated() - before
 
 
 def _status(key: str) -> int:

@@ -1,4 +1,8 @@
-"""The Triton kernels beside what people run on a GPU; the same columns as those of the CPU, backend `triton`."""
+"""The Triton kernels beside what people run on a GPU; the same columns as those of the CPU, backend `triton`.
+
+Dense rivals are measured twice: in float32, and with TF32, where tensor cores round the factors of products to 10 bits; that
+is what people allow who want a dense layer to be fast.
+"""
 
 import gc
 from collections.abc import Callable, Iterator
@@ -7,13 +11,13 @@ import pytest
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from xmcbench.output import StepResult, build
+from xmcbench.output import OutputLayer, StepResult, build
 from xmcbench.positives import Positives
 from xmcbench.recipe import Output, OutputOptimizer
 from xmcbench.training.losses import LOSSES
 from xmcbench.training.optimizers import output_optimizer
 
-from .measure import Setting, compare, fastest, sgemm_rate
+from .measure import Call, Setting, compare, copy_rate, extra_device_bytes, fastest, sgemm_rate
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no CUDA device: nothing to time on a GPU"
@@ -36,21 +40,55 @@ def _free_memory() -> Iterator[None]:
         torch.cuda.empty_cache()
 
 
-def step(kind: str, batch: int, optimizer: str = "sgd", **output: object) -> Callable[[], StepResult]:
+def made(labels: int, **output: object) -> OutputLayer:
+    """Return a layer whose weights the GPU has drawn: a CPU would take seconds."""
+    recipe = Output.model_validate({"initial_bias": -4.0, **output})
+    with torch.device(DEVICE):
+        return build(D, labels, recipe, torch.Generator(DEVICE).manual_seed(0))
+
+
+def step(
+    kind: str, batch: int, optimizer: str = "sgd", labels: int = L, **output: object
+) -> Callable[[], StepResult]:
     """Return a call that trains one step on a fixed batch with five labels a document."""
-    recipe = Output.model_validate({"kind": kind, "initial_bias": -4.0, **output})
-    layer = build(D, L, recipe, torch.Generator().manual_seed(0)).to(DEVICE)
+    layer = made(labels, kind=kind, **output)
     settings = OutputOptimizer.model_validate({"kind": optimizer, "learning_rate": 1e-3, "weight_decay": 0.0})
     steps = output_optimizer(layer, settings)
     x_BD = torch.randn(batch, D, device=DEVICE)
     row_P = torch.arange(batch, device=DEVICE).repeat_interleave(5)
-    positives = Positives(batch, row_P, torch.randint(L, (5 * batch,), device=DEVICE))
+    positives = Positives(batch, row_P, torch.randint(labels, (5 * batch,), device=DEVICE))
     loss = LOSSES["bce"]()
     return lambda: layer.train_step(x_BD, positives, loss=loss, optimizer=steps)
 
 
-def setting(operator: str, batch: int, fan_in: int | None, **columns: str | int) -> Setting:
-    return Setting(operator, L, D, batch, fan_in, backend=BACKEND, **columns)
+def with_tf32(call: Call) -> Call:
+    """Return the call with products on tensor cores, which round their factors."""
+
+    def rounded() -> object:
+        torch.set_float32_matmul_precision("high")
+        try:
+            return call()
+        finally:
+            torch.set_float32_matmul_precision("highest")
+
+    return rounded
+
+
+def deterministic(call: Call) -> Call:
+    """Return the call as runs make it: the feature gradient by a second pass, the same bits every time."""
+
+    def repeatable() -> object:
+        torch.use_deterministic_algorithms(True)
+        try:
+            return call()
+        finally:
+            torch.use_deterministic_algorithms(False)
+
+    return repeatable
+
+
+def setting(operator: str, batch: int, fan_in: int | None, labels: int = L, **columns: str | int) -> Setting:
+    return Setting(operator, labels, D, batch, fan_in, backend=BACKEND, **columns)
 
 
 @pytest.mark.parametrize("batch", [64, 128, 512])
@@ -59,13 +97,42 @@ def test_fused_step(benchmark: BenchmarkFixture, dtype: str, batch: int) -> None
     ours, *others = (
         step("fixed_fan_in", batch, fan_in=k, weight_dtype=dtype, backend=BACKEND) for k in FAN_INS
     )
-    chunked = [step("dense_chunked", batch, chunk=chunk, weight_dtype=dtype) for chunk in CHUNKS]
-    peers = {f"fixed_fan_in.{k}": other for k, other in zip(FAN_INS[1:], others, strict=True)}
-    peers["dense_chunked.train_step"] = fastest(chunked, DEVICE)
+    chunked = fastest(
+        [step("dense_chunked", batch, chunk=chunk, weight_dtype=dtype) for chunk in CHUNKS], DEVICE
+    )
+    peers: dict[str, Call] = {
+        f"fixed_fan_in.{k}": other for k, other in zip(FAN_INS[1:], others, strict=True)
+    }
+    peers |= {"dense_chunked.train_step": chunked, "dense_chunked.train_step, TF32": with_tf32(chunked)}
     if dtype == "float32":
-        peers["dense.train_step"] = step("dense", batch)
+        dense = step("dense", batch)
+        peers |= {"dense.train_step": dense, "dense.train_step, TF32": with_tf32(dense)}
     columns = setting("fixed_fan_in.train_step", batch, FAN_INS[0], dtype=dtype, loss="bce", optimizer="sgd")
     compare(benchmark, columns, ours, peers, ROUNDS, DEVICE)
+
+
+@pytest.mark.parametrize("batch", [64, 128, 512, 1024, 2048])
+def test_ways_to_the_feature_gradient(benchmark: BenchmarkFixture, batch: int) -> None:
+    """Atomics beside the second pass by input, which deterministic runs take."""
+    ours = step("fixed_fan_in", batch, fan_in=32, backend=BACKEND)
+    peers = {"fixed_fan_in.train_step, by input": deterministic(ours)}
+    columns = setting("fixed_fan_in.train_step", batch, 32, loss="bce", optimizer="sgd")
+    compare(benchmark, columns, ours, peers, ROUNDS, DEVICE)
+
+
+@pytest.mark.parametrize("labels", [32_768, 131_072, 524_288, 2_812_281])
+@pytest.mark.parametrize("way", ["fixed_fan_in", "dense_chunked", "dense"])
+def test_step_against_label_count(benchmark: BenchmarkFixture, way: str, labels: int) -> None:
+    """Time and memory of a step as the label space grows: fused and sparse, dense by chunks, dense as people write it."""
+    output = {
+        "fixed_fan_in": {"fan_in": 32, "backend": BACKEND},
+        "dense_chunked": {"chunk": CHUNKS[1]},
+        "dense": {},
+    }[way]
+    ours = step(way, 64, labels=labels, **output)
+    fan_in = 32 if way == "fixed_fan_in" else D
+    columns = setting(f"{way}.train_step", 64, fan_in, labels, loss="bce", optimizer="sgd")
+    compare(benchmark, columns, ours, {}, ROUNDS, DEVICE, extra_bytes=extra_device_bytes(ours))
 
 
 @pytest.mark.parametrize("group", [1, 4, 16, 64])
@@ -87,8 +154,7 @@ def test_groups_with_adamw(benchmark: BenchmarkFixture, group: int) -> None:
 @pytest.mark.parametrize("batch", [64, 512])
 @pytest.mark.parametrize("fan_in", FAN_INS)
 def test_forward(benchmark: BenchmarkFixture, fan_in: int, batch: int) -> None:
-    recipe = Output(kind="fixed_fan_in", fan_in=fan_in, backend=BACKEND)
-    layer = build(D, L, recipe, torch.Generator().manual_seed(0)).to(DEVICE)
+    layer = made(L, kind="fixed_fan_in", fan_in=fan_in, backend=BACKEND)
     x_BD = torch.randn(batch, D, device=DEVICE)
     x_DB = x_BD.t().contiguous()
     index_LK = layer.index_LK.to(torch.int32)
@@ -107,10 +173,8 @@ def test_forward(benchmark: BenchmarkFixture, fan_in: int, batch: int) -> None:
 
 
 def test_top_5(benchmark: BenchmarkFixture) -> None:
-    recipe = Output(kind="fixed_fan_in", fan_in=32, backend=BACKEND)
-    sparse = build(D, L, recipe, torch.Generator().manual_seed(0)).to(DEVICE)
-    recipe = Output(kind="dense_chunked", chunk=CHUNKS[1])
-    dense = build(D, L, recipe, torch.Generator().manual_seed(0)).to(DEVICE)
+    sparse = made(L, kind="fixed_fan_in", fan_in=32, backend=BACKEND)
+    dense = made(L, kind="dense_chunked", chunk=CHUNKS[1])
     x_BD = torch.randn(256, D, device=DEVICE)
     weight_LD = dense.weight_LD.detach()
 
@@ -118,11 +182,12 @@ def test_top_5(benchmark: BenchmarkFixture) -> None:
         best = [torch.topk(x_BD @ rows.t(), 5) for rows in weight_LD.split(CHUNKS[1])]
         return torch.topk(torch.cat([b.values for b in best], 1), 5)
 
-    peers = {"dense.top_k": by_chunks}
+    peers = {"dense.top_k": by_chunks, "dense.top_k, TF32": with_tf32(by_chunks)}
     columns = setting("fixed_fan_in.top_k", 256, 32)
     compare(benchmark, columns, lambda: sparse.top_k(x_BD, 5), peers, ROUNDS, DEVICE)
 
 
 def test_what_the_device_can_do(benchmark: BenchmarkFixture) -> None:
     benchmark.pedantic(sgemm_rate, args=(DEVICE,), rounds=1)
-    benchmark.extra_info.update(machine={"gpu_sgemm_rate": sgemm_rate(DEVICE)})
+    rates = {"gpu_sgemm_rate": sgemm_rate(DEVICE), "gpu_copy_rate": copy_rate(DEVICE)}
+    benchmark.extra_info.update(machine=rates)

@@ -6,6 +6,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from xmcbench.kernels import reference
 from xmcbench.kernels.update import Update
 from xmcbench.topology.distinct import distinct_inputs
 
@@ -91,3 +92,19 @@ def cases(draw: st.DrawFn) -> Case:
         index_dtype=draw(st.sampled_from([torch.uint16, torch.int32])),
         group=draw(st.sampled_from([1, 1, 2, 3, 7, 16, 50])),
     )
+
+
+def truth(
+    case: Case, loss: str, rule: str, decay: float = 0.1, label_weight: torch.Tensor | None = None
+) -> dict[str, object]:
+    """Return what the reference makes of a case."""
+    weight, bias = case.weight_LK.float().clone(), case.bias_L.clone()
+    updates = case.update(rule, weight, decay), case.update(rule, bias, 0.03, seed=1)
+    step = reference.train_step(
+        case.x_BD, weight, case.index_LK, bias, case.y_BL.float(), loss, *updates, 0.7, label_weight
+    )
+    found = {"grad_x": step["grad_x_BD"], "weight": weight, "bias": bias, "loss": step["loss"]}
+    found |= {"zeros": round(step["zero_share"] * case.y_BL.numel())}
+    for name, update in zip(("weight", "bias"), updates, strict=True):
+        found |= {f"{name}.first": update.first, f"{name}.second": update.second}
+    return found

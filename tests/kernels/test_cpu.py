@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from xmcbench.kernels import native, operators, reference
 
-from .cases import Case, cases, make
+from .cases import Case, cases, make, truth
 
 MODULE = native()
 if MODULE is None:
@@ -55,21 +55,6 @@ def fused(
     torch.set_num_threads(2)
     found = {"grad_x": grad_x_DB.t(), "weight": weight, "bias": bias, "loss": value, "zeros": zeros}
     found |= {"skipped": skipped, "bad": bad}
-    for name, update in zip(("weight", "bias"), updates, strict=True):
-        found |= {f"{name}.first": update.first, f"{name}.second": update.second}
-    return found
-
-
-def truth(
-    case: Case, loss: str, rule: str, decay: float = 0.1, label_weight: torch.Tensor | None = None
-) -> dict[str, object]:
-    weight, bias = case.weight_LK.float().clone(), case.bias_L.clone()
-    updates = case.update(rule, weight, decay), case.update(rule, bias, 0.03, seed=1)
-    step = reference.train_step(
-        case.x_BD, weight, case.index_LK, bias, case.y_BL.float(), loss, *updates, 0.7, label_weight
-    )
-    found = {"grad_x": step["grad_x_BD"], "weight": weight, "bias": bias, "loss": step["loss"]}
-    found |= {"zeros": round(step["zero_share"] * case.y_BL.numel())}
     for name, update in zip(("weight", "bias"), updates, strict=True):
         found |= {f"{name}.first": update.first, f"{name}.second": update.second}
     return found

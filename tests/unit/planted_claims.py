@@ -66,6 +66,12 @@ NORM, MEMORY, SECONDS = ":encoder_gradient_norm", ":memory_classifier", ":epoch_
 RATE = ":predict_documents_per_second"
 
 
+def peaks(dense: float, aux: float, all_scores: float) -> World:
+    """GiB."""
+    named = {"dense": dense, AUX: aux, f"{PLAIN}_materialised": all_scores}
+    return {f"{method}:peak_device": value * 2**30 for method, value in named.items()}
+
+
 def lead(eighth: float, quarter: float, half: float, whole: float) -> World:
     spaces = {"labels_eighth": eighth, "labels_quarter": quarter, "labels_half": half, "quick": whole}
     return {
@@ -156,6 +162,7 @@ TRUE: dict[str, World] = {
     "C8": {f"{AUX}@grouping=random": (47.0, 20.0), f"{AUX}@grouping=semantic": (47.5, 25.0)},
     "C9": {f"{m}:{k}": v for k in ("P", "PSP") for m, v in ((PLAIN, 45.0), ("dense_bottleneck", 40.0))},
     "C10": swept(DOWN, DOWN, UP, DOWN),
+    "C11": peaks(46.3, 13.5, 13.5),
     "C12": bytes_of(50.0, 50.0),
     "C13": costs(110.0, 20.0),
     "C14": {f"{PLAIN}_hinge:zero_share": 0.97, f"{PLAIN}_hinge{SECONDS}": 1.0, f"{PLAIN}{SECONDS}": 2.0},
@@ -201,6 +208,7 @@ FALSE: dict[str, World] = {
     "C8": {f"{AUX}@grouping=random": (44.0, 25.0), f"{AUX}@grouping=semantic": (47.5, 25.0)},
     "C9": {f"{m}:{k}": v for k in ("P", "PSP") for m, v in ((PLAIN, 39.0), ("dense_bottleneck", 40.0))},
     "C10": swept(UP, [1, 1.5, 1.4, 1.6, 1.3], DOWN, UP),
+    "C11": peaks(40.0, 16.0, 20.0),
     "C12": bytes_of(30.0, 60.0),
     "C13": costs(50.0, 95.0),
     "C14": {f"{PLAIN}_hinge:zero_share": 0.5, f"{PLAIN}_hinge{SECONDS}": 2.0, f"{PLAIN}{SECONDS}": 2.0},

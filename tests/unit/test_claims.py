@@ -16,10 +16,11 @@ from xmcbench.evaluation.first_hits import pack, unpack
 from xmcbench.plan import Project
 from xmcbench.reporting.claims.claims_files import claim_row, judge_all, write_claims
 from xmcbench.reporting.claims.evidence import evidence
-from xmcbench.reporting.claims.statement import Comparison, load_claims
+from xmcbench.reporting.claims.statement import Claim, Comparison, load_claims
 from xmcbench.reporting.claims.verdict import judge, judge_comparison
 from xmcbench.reporting.experiment_rows import ExperimentRows
 from xmcbench.reporting.ledger import COLUMNS
+from xmcbench.training.paper_cost import BUDGET
 
 from ..conftest import ROOT
 from .planted_claims import FALSE, TRUE, planted
@@ -49,14 +50,16 @@ def test_a_claim_with_one_test_of_each_kind_is_mixed_and_one_without_runs_is_not
     half = {**TRUE["C13"], **{k: v for k, v in FALSE["C13"].items() if "epoch_seconds" in k}}
     assert judge(CLAIMS["C13"], planted(CLAIMS["C13"], half)).verdict == "mixed"
     assert judge(CLAIMS["C1"], rows_of()).verdict == "not run"
-    row = claim_row(judge(CLAIMS["C11"], rows_of()))
-    assert row["verdict"] == "not run" and row["why"] == "needs Amazon-3M and a GPU"
+    untested = Claim(id="X", sentence="s", source="p", scope="", not_run="needs a million labels")
+    row = claim_row(judge(untested, rows_of()))
+    assert row["verdict"] == "not run" and row["why"] == "needs a million labels"
 
 
 def test_the_paper_and_its_relatives_are_all_there_and_their_runs_are_planned(project: Project) -> None:
     assert {f"C{n}" for n in range(1, 22)} <= set(CLAIMS)
     grids = ("ablations", "t2_methods_full")
     runs = {(r.budget, r.dataset, r.method) for grid in grids for r in project.runs(grid)}
+    runs |= {(BUDGET, r.dataset, r.method) for r in project.cost_runs()}
     for claim in CLAIMS.values():
         for test in claim.tests:
             along = test.along

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from xmcbench.errors import DataError
-from xmcbench.reporting.kernel_figures import draw_kernel_figures, label_costs, roofline
+from xmcbench.reporting.kernel_figures import crossover, draw_kernel_figures, label_costs, roofline
 from xmcbench.reporting.kernel_rows import COLUMNS, write_kernel_rows
-from xmcbench.reporting.kernel_tables import kernel_tables
-from xmcbench.reporting.outputs import KERNEL_FIGURES
+from xmcbench.reporting.kernel_tables import gpu_tables, kernel_tables
+from xmcbench.reporting.outputs import kernel_figures
 from xmcbench.reporting.report import drawn_kernels
 
 STEP = {
@@ -68,7 +68,7 @@ def test_fan_ins_of_one_run_are_rows_against_the_same_rivals(tmp_path: Path) -> 
     facts = {row["key"]: row["value"] for row in rows_of(tmp_path / "collected" / "kernels_machine.csv")}
     assert facts["torch"] == "2" and float(facts["copy_rate"]) == 1e10
     draw_kernel_figures(tmp_path / "collected", tmp_path / "figures")
-    assert {p.stem for p in (tmp_path / "figures").iterdir()} == set(KERNEL_FIGURES)
+    assert {p.stem for p in (tmp_path / "figures").iterdir()} == set(kernel_figures("kernels"))
     text = kernel_tables(tmp_path / "collected" / "kernels.csv")
     assert "| fixed fan-in | 64 | 32 | 20.0 | 0.50 | 20.0 | 10.0 |" in text
 
@@ -113,3 +113,25 @@ def test_the_page_takes_the_kernels_figures_where_they_were_drawn(tmp_path: Path
     (tmp_path / "kernels_roofline.png").write_bytes(b"\x89PNG")
     (shown,) = drawn_kernels(tmp_path)
     assert shown["title"] == "Roofline of the fused step" and shown["data"] == "iVBORw=="
+
+
+def test_a_gpus_best_dense_step_may_round_its_products(tmp_path: Path) -> None:
+    peers = {
+        "fixed_fan_in.64": 0.004,
+        "dense.train_step": 0.008,
+        "dense.train_step, TF32": 0.003,
+        "dense_chunked.train_step": 0.01,
+    }
+    step = {**STEP, "backend": "triton", "L": 670_091, "seconds": 0.002, "peers": peers}
+    path = benchmarks(tmp_path, step)
+    machine = {"machine": {"gpu_sgemm_rate": 5e13, "gpu_copy_rate": 4e12}}
+    path.write_text(json.dumps({"benchmarks": [{"extra_info": step}, {"extra_info": machine}]}))
+    write_kernel_rows(path, ENVIRONMENT, tmp_path / "kernels_gpu.csv")
+    text = gpu_tables(tmp_path / "kernels_gpu.csv")
+    assert "× dense, TF32" in text and "× fixed fan-in" not in text
+    assert "| fixed fan-in | 64 | 32 | 2.0 | 0.08 | 4.0 | 1.5 | 5.0 |" in text
+    rows = pd.read_csv(tmp_path / "kernels_gpu.csv", dtype={c: "Int64" for c in ("L", "D", "B", "K", "G")})
+    line = crossover(rows).axes[0].lines[0]
+    assert line.get_ydata().tolist() == pytest.approx([1.5, 0.75]), "against the best rival, not the first"
+    draw_kernel_figures(tmp_path, tmp_path / "figures", "kernels_gpu")
+    assert {p.stem for p in (tmp_path / "figures").iterdir()} == set(kernel_figures("kernels_gpu"))

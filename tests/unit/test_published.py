@@ -10,7 +10,7 @@ import pytest
 from xmcbench.errors import DataError
 from xmcbench.reporting.published import COLUMNS, datasets_of, read_published
 from xmcbench.reporting.published_figure import draw
-from xmcbench.reporting.published_tables import beside, printed, verdict, write_published
+from xmcbench.reporting.published_tables import beside, printed, verdict, with_cost, write_published
 
 from ..conftest import ROOT
 
@@ -126,6 +126,21 @@ def test_ours_beside_published_with_a_verdict(tmp_path: Path) -> None:
     assert table.loc[("near", "P@1"), "Difference"] == "-0.10"
     assert table.loc[("near", "peak_memory"), "Verdict"] == "not recovered"
     assert verdict(50.0, 1.0, 1.0) == "within tolerance" and verdict(math.nan, None, 1.0) == "not recovered"
+
+
+def test_a_few_steps_tell_the_peak_where_no_run_does() -> None:
+    run = {"dataset": "wiki10", "method": "dense", "seed": 1, "budget": "paper", "k": pd.NA}
+    runs = pd.DataFrame(
+        [{**run, "metric": "P", "value": 80.0}, {**run, "metric": "peak_device", "value": 9.0}]
+    )
+    step = {**run, "budget": "paper_cost", "metric": "peak_device", "value": 8.0, "hardware": "a-gpu"}
+    cost = pd.DataFrame(
+        [step, {**step, "method": "other"}, {**step, "method": "other", "metric": "step_seconds"}]
+    )
+    found = with_cost(runs, cost)
+    peaks = found[found["metric"] == "peak_device"].set_index("method")["value"].to_dict()
+    assert peaks == {"dense": 9.0, "other": 8.0} and list(found.columns) == list(runs.columns)
+    assert len(found) == 3
 
 
 def test_everything_is_written_from_what_is_committed(tmp_path: Path) -> None:

@@ -16,9 +16,10 @@ from xmcbench.reporting.published import datasets_of, read_published
 from xmcbench.reporting.ledger import missing, read_ledger
 from xmcbench.reporting.outputs import (
     FIGURES,
-    KERNEL_FIGURES,
+    KERNELS,
     SUFFIXES,
     TABLES,
+    kernel_figures,
     report_path,
     rooms_hash,
 )
@@ -182,6 +183,13 @@ def claimed_rows():
     return own if own.is_file() else Path("results/reference/runs.csv")
 
 
+def cost_rows():
+    """What steps of the paper's recipe cost on a GPU: this machine's own measurements where they were made, else the
+    committed ones."""
+    own = Path("results/collected/paper_cost.csv")
+    return own if own.is_file() else Path("results/reference/paper_cost.csv")
+
+
 def digest_of_recipes(sources):
     """A hash of every recipe of some grids."""
     text = "".join(run.canonical_recipe for s in sources for run in GRIDS[s])
@@ -203,9 +211,12 @@ def claimed_files():
 
 def shown_kernels():
     """The committed measurements of the kernels as the page shows them, where this copy has them."""
-    if not Path("results/reference/kernels.csv").is_file():
-        return []
-    return [f"results/experiments/kernels/{figure}.png" for figure in KERNEL_FIGURES]
+    return [
+        f"results/experiments/kernels/{figure}.png"
+        for kernels in KERNELS
+        if Path(f"results/reference/{kernels}.csv").is_file()
+        for figure in kernel_figures(kernels)
+    ]
 
 
 def published_datasets():

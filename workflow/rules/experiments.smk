@@ -38,10 +38,11 @@ rule judge_claims:
         "../../envs/xmcbench.yaml"
     params:
         rows=claimed_rows(),
-        digest=digest_of(claimed_rows()),
+        cost=cost_rows(),
+        digest=digest_of(claimed_rows()) + digest_of(cost_rows()),
         code=REPORTING,
     shell:
-        "xmcbench claims --rows {params.rows} --out results --reference results/reference --log {log}"
+        "xmcbench claims --rows {params.rows} --also {params.cost} --out results --reference results/reference --log {log}"
 
 
 rule claims:
@@ -70,10 +71,12 @@ for _experiment in [e for e in EXPERIMENTS if e != "ablations_seeds"]:
             "../../envs/xmcbench.yaml"
         params:
             grid=_experiment,
+            cost=cost_rows(),
+            digest=digest_of(cost_rows()),
             out=lambda w, output: Path(output[0]).parent,
             code=REPORTING,
         shell:
-            "xmcbench experiments --grid {params.grid} --rows {input} --out {params.out} --log {log}"
+            "xmcbench experiments --grid {params.grid} --rows {input} --also {params.cost} --out {params.out} --log {log}"
 
     rule:
         name:
@@ -106,11 +109,12 @@ rule show_claimed:
         "../../envs/xmcbench.yaml"
     params:
         rows=claimed_rows(),
-        digest=digest_of(claimed_rows()),
+        cost=cost_rows(),
+        digest=digest_of(claimed_rows()) + digest_of(cost_rows()),
         out=lambda w, output: Path(output[0]).parent,
         code=REPORTING,
     shell:
-        "xmcbench experiments --grid ablations --rows {params.rows} --out {params.out} --log {log}"
+        "xmcbench experiments --grid ablations --rows {params.rows} --also {params.cost} --out {params.out} --log {log}"
 
 
 rule experiments:

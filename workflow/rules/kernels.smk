@@ -46,51 +46,59 @@ rule collect_kernels:
 
 rule draw_kernels:
     input:
-        "results/collected/kernels.csv",
-        "results/collected/kernels_machine.csv",
+        "results/collected/{kernels}.csv",
+        "results/collected/{kernels}_machine.csv",
     output:
         [
-            f"results/figures/kernels/{figure}.{suffix}"
-            for figure in KERNEL_FIGURES
+            f"results/figures/{{kernels}}/{{kernels}}_{part}.{suffix}"
+            for part in ["labels", "roofline", "crossover"]
             for suffix in SUFFIXES
         ],
     log:
-        "logs/kernels/figures.log",
-    conda:
-        "../../envs/xmcbench.yaml"
-    params:
-        code=REPORTING,
-    shell:
-        "xmcbench kernels-figures --log {log}"
-
-
-# Of the committed measurements, for the page: it never starts benchmarks.
-rule show_kernels:
-    input:
-        "results/reference/kernels.csv",
-        "results/reference/kernels_machine.csv",
-    output:
-        [
-            report(
-                f"results/experiments/kernels/{figure}.png",
-                caption=f"../report/{figure}.rst",
-                category="Kernels",
-                labels={"figure": figure},
-            )
-            for figure in KERNEL_FIGURES
-        ],
-        [
-            f"results/experiments/kernels/{figure}.{suffix}"
-            for figure in KERNEL_FIGURES
-            for suffix in SUFFIXES
-            if suffix != "png"
-        ],
-    log:
-        "logs/kernels/show.log",
+        "logs/{kernels}/figures.log",
+    wildcard_constraints:
+        kernels=names(BENCHMARKS),
     conda:
         "../../envs/xmcbench.yaml"
     params:
         code=REPORTING,
         out=lambda w, output: Path(output[0]).parent,
     shell:
-        "xmcbench kernels-figures --rows results/reference --out {params.out} --log {log}"
+        "xmcbench kernels-figures --kernels {wildcards.kernels} --out {params.out} --log {log}"
+
+
+# Of the committed measurements, for the page: it never starts benchmarks.
+for _kernels in BENCHMARKS:
+
+    rule:
+        name:
+            f"show_{_kernels}"
+        input:
+            f"results/reference/{_kernels}.csv",
+            f"results/reference/{_kernels}_machine.csv",
+        output:
+            [
+                report(
+                    f"results/experiments/kernels/{figure}.png",
+                    caption=f"../report/{figure}.rst",
+                    category="Kernels",
+                    labels={"figure": figure},
+                )
+                for figure in kernel_figures(_kernels)
+            ],
+            [
+                f"results/experiments/kernels/{figure}.{suffix}"
+                for figure in kernel_figures(_kernels)
+                for suffix in SUFFIXES
+                if suffix != "png"
+            ],
+        log:
+            f"logs/{_kernels}/show.log",
+        conda:
+            "../../envs/xmcbench.yaml"
+        params:
+            code=REPORTING,
+            kernels=_kernels,
+            out=lambda w, output: Path(output[0]).parent,
+        shell:
+            "xmcbench kernels-figures --rows results/reference --kernels {params.kernels} --out {params.out} --log {log}"

@@ -27,3 +27,27 @@ rule check_paper:
 rule paper_check:
     input:
         rules.check_paper.output,
+
+
+# What do its steps cost at their real size? On a GPU, with random weights and documents, in minutes.
+rule measure_paper_cost:
+    output:
+        "results/collected/paper_cost.csv",
+    log:
+        "logs/paper_cost.log",
+    conda:
+        "../../envs/xmcbench.yaml"
+    threads: workflow.cores
+    resources:
+        gpu=1,
+    params:
+        cells=digest_of(Path("config/paper_cost.yaml")),
+        recipes=digest_of_recipes(["paper"]),
+        code=rooms_hash("training", "output", "topology", "encoder", "kernels"),
+    shell:
+        "xmcbench paper-cost --out {output} --log {log}"
+
+
+rule paper_cost:
+    input:
+        rules.measure_paper_cost.output,

@@ -24,6 +24,14 @@ def register(command: Register) -> None:
     claims.add_argument(
         "--rows", type=Path, required=True, help="a file that `rows` wrote, or a ledger of runs"
     )
+    for sub in (shown, claims):
+        sub.add_argument(
+            "--also",
+            type=Path,
+            action="append",
+            default=[],
+            help="rows that are read with them, if they are there",
+        )
     claims.add_argument(
         "--reference", type=Path, help="a folder with runs.csv: its claims.csv is written too"
     )
@@ -44,7 +52,7 @@ def _experiments(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.plan import Project
     from xmcbench.reporting.experiment_output import write_experiments
 
-    write_experiments(parsed.rows, parsed.grid, Project(parsed.config), parsed.out)
+    write_experiments(parsed.rows, parsed.grid, Project(parsed.config), parsed.out, parsed.also)
 
 
 def _claims(parsed: argparse.Namespace, log: logging.Logger) -> None:
@@ -53,7 +61,7 @@ def _claims(parsed: argparse.Namespace, log: logging.Logger) -> None:
 
     claims = parsed.config / "claims.yaml"
     if parsed.rows.is_file():
-        rows, told = ExperimentRows.read(parsed.rows, {}), str(parsed.rows)
+        rows, told = ExperimentRows.read(parsed.rows, {}, parsed.also), str(parsed.rows)
     else:
         rows, told = ExperimentRows.none(), f"nothing: {parsed.rows} is not there"
     results = judge_all(claims, rows)
@@ -62,5 +70,5 @@ def _claims(parsed: argparse.Namespace, log: logging.Logger) -> None:
     for result in results:
         log.info("%s: %s", result.claim.id, result.verdict)
     if parsed.reference is not None and (parsed.reference / "runs.csv").is_file():
-        kept = judge_all(claims, ExperimentRows.read(parsed.reference / "runs.csv", {}))
+        kept = judge_all(claims, ExperimentRows.read(parsed.reference / "runs.csv", {}, parsed.also))
         write_claims(kept, "", parsed.reference, tables_alone=True)

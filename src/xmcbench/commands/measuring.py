@@ -16,6 +16,7 @@ def register(command: Register) -> None:
     figures = command("kernels-figures", _kernels_figures, "draw the kernels' figures from CSV")
     figures.add_argument("--rows", type=Path, default=Path("results/collected"), help="folder of kernels.csv")
     figures.add_argument("--out", type=Path, default=Path("results/figures/kernels"))
+    figures.add_argument("--kernels", default="kernels", help="name of the files: kernels, kernels_gpu")
     frequencies = command(
         "label-frequencies", _label_frequencies, "count labels of real and synthetic data", "out"
     )
@@ -50,7 +51,7 @@ def _kernels_device(parsed: argparse.Namespace, log: logging.Logger) -> None:
 def _kernels_figures(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.reporting.kernel_figures import draw_kernel_figures
 
-    draw_kernel_figures(parsed.rows, parsed.out)
+    draw_kernel_figures(parsed.rows, parsed.out, parsed.kernels)
 
 
 def _loader_collect(parsed: argparse.Namespace, log: logging.Logger) -> None:

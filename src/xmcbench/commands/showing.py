@@ -24,6 +24,9 @@ def register(command: Register) -> None:
             sub.add_argument("--partial", action="store_true", help="build everything from what is there")
     published = command("published", _published, "write tables and a figure of what papers print")
     published.add_argument("--results", type=Path, default=Path("results"))
+    published.add_argument(
+        "--cost", type=Path, help="peaks of a few steps, for what no run of the paper's grid tells"
+    )
     readme = command("readme", _readme, "rewrite the numbers of the README")
     readme.add_argument("--readme", type=Path, default=Path("README.md"))
     readme.add_argument("--docs", type=Path, default=Path("docs"))
@@ -65,11 +68,13 @@ def _published(parsed: argparse.Namespace, log: logging.Logger) -> None:
     import pandas as pd
 
     from xmcbench.reporting.published_figure import write_figure
-    from xmcbench.reporting.published_tables import write_published
+    from xmcbench.reporting.published_tables import with_cost, write_published
 
     ours = parsed.results / "collected" / "paper.csv"
     columns = ["dataset", "method", "seed", "budget", "metric", "k", "value"]
     runs = pd.read_csv(ours, dtype={"k": "Int64"}) if ours.is_file() else pd.DataFrame(columns=columns)
+    if parsed.cost is not None and parsed.cost.is_file():
+        runs = with_cost(runs, pd.read_csv(parsed.cost, dtype={"k": "Int64"}))
     write_published(parsed.results / "published", runs, parsed.results / "tables" / "published")
     write_figure(parsed.results / "published", parsed.results / "figures" / "published")
 

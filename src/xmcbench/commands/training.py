@@ -43,6 +43,14 @@ def register(command: Register) -> None:
     )
     check.add_argument("--dataset", action="append", default=[], help="this data set alone (may be repeated)")
     check.add_argument("--method", action="append", default=[], help="this method alone (may be repeated)")
+    cost = command(
+        "paper-cost", _paper_cost, "a few steps of the paper's recipe at its real size, on a GPU", "out"
+    )
+    cost.add_argument(
+        "--device", choices=["cuda", "cpu"], default="cuda", help="a CPU has no peak, only seconds"
+    )
+    cost.add_argument("--dataset", action="append", default=[], help="this data set alone (may be repeated)")
+    cost.add_argument("--method", action="append", default=[], help="this method alone (may be repeated)")
     command("score", _score, "score a run's predictions", "run", "sample")
 
 
@@ -105,6 +113,41 @@ def _paper_check(parsed: argparse.Namespace, log: logging.Logger) -> None:
     failed = [row for row in rows if row["status"] != "ok"]
     if failed:
         raise CheckFailedError(f"{parsed.out}: {len(failed)} of {len(rows)} runs failed")
+
+
+def _paper_cost(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    for name, value in FIXED_THREADS.items():
+        os.environ.setdefault(name, value)
+    import tempfile
+
+    import torch
+
+    from xmcbench.atomic import write_text
+    from xmcbench.errors import DeviceError
+    from xmcbench.plan import Project
+    from xmcbench.reporting.collect import csv_text
+    from xmcbench.reporting.ledger import COLUMNS
+    from xmcbench.training.paper_cost import Encoders, cost_of_all
+
+    if parsed.device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            "paper_cost: this machine has no CUDA device that torch can use; allowed here: the target paper_check"
+        )
+    project = Project(parsed.config)
+    runs = [
+        run
+        for run in project.cost_runs()
+        if (not parsed.dataset or run.dataset in parsed.dataset)
+        and (not parsed.method or run.method in parsed.method)
+    ]
+    rows: list[dict[str, object]] = []
+
+    def keep(found: list[dict[str, object]]) -> None:
+        rows.extend({column: "" for column in COLUMNS} | row for row in found)
+        write_text(parsed.out, csv_text(COLUMNS, rows))
+
+    with tempfile.TemporaryDirectory() as folder:
+        cost_of_all(runs, project.datasets, Encoders(Path(folder)), parsed.device, log, keep)
 
 
 def _score(parsed: argparse.Namespace, log: logging.Logger) -> None:

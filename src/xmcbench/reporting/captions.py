@@ -5,7 +5,7 @@ from pathlib import Path
 
 from xmcbench.atomic import write_text
 from xmcbench.reporting.experiment_output import KNOWN, module_of
-from xmcbench.reporting.kernel_figures import CAPTIONS
+from xmcbench.reporting.kernel_figures import captions
 from xmcbench.reporting.outputs import FIGURES, TABLES
 
 TABLE_CAPTIONS = {
@@ -31,7 +31,7 @@ def caption_files() -> dict[str, str]:
     }
     tables = {f"table_{name}.rst": TABLE_CAPTIONS[name] for name in TABLES}
     experiments = {f"experiment_{name}.rst": module_of(name).CAPTION for name in KNOWN}
-    kernels = {f"{name}.rst": words for name, (_, words) in CAPTIONS.items()}
+    kernels = {f"{name}.rst": words for name, (_, words) in captions().items()}
     texts = {"workflow.rst": WORKFLOW, "claims.rst": CLAIMS, **tables, **figures, **experiments, **kernels}
     return {name: text + "\n" for name, text in texts.items()}
 

@@ -1,6 +1,7 @@
 """Tables and figures of experiments as files; which ones a grid is for, its `shows` say."""
 
 import pkgutil
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -44,15 +45,17 @@ def module_of(name: str) -> Any:
     return import_module(f"xmcbench.reporting.experiments.{name}")
 
 
-def write_experiments(rows_file: Path, grid: str, project: Project, out: Path) -> None:
-    """Write every table and figure of a grid into a folder, from a detailed ledger; raises DataError, ConfigError."""
+def write_experiments(
+    rows_file: Path, grid: str, project: Project, out: Path, also: Sequence[Path] = ()
+) -> None:
+    """Write every table and figure of a grid into a folder, from detailed ledgers; raises DataError, ConfigError."""
     # Only those who draw need matplotlib.
     from xmcbench.reporting import style
     from xmcbench.reporting.collect import csv_text
     from xmcbench.reporting.tables import latex, markdown, rows_of_frame
 
     require_known(project)
-    rows = ExperimentRows.read(rows_file, {name: m.label for name, m in project.methods.items()})
+    rows = ExperimentRows.read(rows_file, {name: m.label for name, m in project.methods.items()}, also)
     for name in project.shown_by(grid):
         module = module_of(name)
         if is_figure(name):

@@ -32,13 +32,20 @@ class ExperimentRows:
         self.frame, self.labels = frame, dict(labels)
 
     @classmethod
-    def read(cls, path: Path, labels: Mapping[str, str]) -> "ExperimentRows":
-        """Read a detailed ledger; raises DataError if it is not there or none. labels: method → what is shown."""
+    def read(cls, path: Path, labels: Mapping[str, str], also: Sequence[Path] = ()) -> "ExperimentRows":
+        """Read a detailed ledger; raises DataError if it is not there or none. labels: method → what is shown.
+
+        also: ledgers that are read with it where they are there, such as `paper_cost.csv`.
+        """
         if not path.is_file():
             raise DataError(f"{path}: missing; record the runs of an experiment first")
-        frame = pd.read_csv(path, dtype={"k": "Int64", "band": "str", "method": "str", "value": "str"})
-        if list(frame.columns) != COLUMNS:
-            raise DataError(f"{path}: columns {', '.join(frame.columns)}; allowed: {', '.join(COLUMNS)}")
+        frames = []
+        for file in [path, *(other for other in also if other.is_file())]:
+            frame = pd.read_csv(file, dtype={"k": "Int64", "band": "str", "method": "str", "value": "str"})
+            if list(frame.columns) != COLUMNS:
+                raise DataError(f"{file}: columns {', '.join(frame.columns)}; allowed: {', '.join(COLUMNS)}")
+            frames.append(frame)
+        frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
         frame["written"] = frame["value"]  # bits and words are no numbers
         frame["value"] = pd.to_numeric(frame["value"], errors="coerce")
         return cls(frame, labels)

@@ -11,39 +11,48 @@ from matplotlib.ticker import FuncFormatter
 from xmcbench.errors import DataError
 from xmcbench.reporting import style
 from xmcbench.reporting.experiments._panels import panels
-from xmcbench.reporting.outputs import KERNEL_FIGURES
+from xmcbench.reporting.outputs import KERNELS, kernel_figures
 
-#: Figure → its title and what it shows.
-CAPTIONS = {
-    "kernels_labels": (
+#: Figure → its title and what it shows; of the GPU's: " on a GPU" is added.
+PARTS = {
+    "labels": (
         "What a label costs",
         "Seconds of a training step and bytes it needs (weights, index, and what the step takes beside them, measured) against "
         "the number of labels: dense with all scores formed, dense a chunk of labels at a time, and fixed fan-in fused. D = 768, "
         "B = 64, plain SGD, float32; 32 inputs a label.",
     ),
-    "kernels_roofline": (
+    "roofline": (
         "Roofline of the fused step",
         "Rate of the fused fixed fan-in step against operations a byte of main memory, under what the machine's best matrix "
-        "product and its memory allow. Rows where gradients were skipped are left out.",
+        "product and its memory allow. Rows where gradients were skipped are left out. On a GPU the rows of features come "
+        "from its L2 cache, whose rate is the limit.",
     ),
-    "kernels_crossover": (
+    "crossover": (
         "Where true sparsity stops winning",
-        "Speed-up of the fused fixed fan-in step over the best dense step there is, against density; below the dashed line dense "
-        "wins.",
+        "Speed-up of the fused fixed fan-in step over the best dense step there is (on a GPU one whose products may round to "
+        "TF32), against density; below the dashed line dense wins.",
     ),
 }
-assert tuple(CAPTIONS) == KERNEL_FIGURES
 
 
-def draw_kernel_figures(collected: Path, folder: Path) -> None:
-    """Draw every figure from kernels.csv and kernels_machine.csv in a folder."""
-    for name in ("kernels.csv", "kernels_machine.csv"):
+def captions() -> dict[str, tuple[str, str]]:
+    """Return figure → its title and what it shows."""
+    return {
+        name: (title + (" on a GPU" if kernels == "kernels_gpu" else ""), words)
+        for kernels in KERNELS
+        for name, (title, words) in zip(kernel_figures(kernels), PARTS.values(), strict=True)
+    }
+
+
+def draw_kernel_figures(collected: Path, folder: Path, kernels: str = "kernels") -> None:
+    """Draw every figure from <kernels>.csv and <kernels>_machine.csv in a folder."""
+    for name in (f"{kernels}.csv", f"{kernels}_machine.csv"):
         if not (collected / name).is_file():
             raise DataError(f"{collected / name}: missing; run the kernels' benchmarks first")
-    rows = pd.read_csv(collected / "kernels.csv", dtype={c: "Int64" for c in ("L", "D", "B", "K", "G")})
-    machine = pd.read_csv(collected / "kernels_machine.csv").set_index("key")["value"]
+    rows = pd.read_csv(collected / f"{kernels}.csv", dtype={c: "Int64" for c in ("L", "D", "B", "K", "G")})
+    machine = pd.read_csv(collected / f"{kernels}_machine.csv").set_index("key")["value"]
     figures = (label_costs(rows), roofline(rows, machine), crossover(rows))
-    for name, figure in zip(KERNEL_FIGURES, figures, strict=True):
+    for name, figure in zip(kernel_figures(kernels), figures, strict=True):
         style.save(figure, folder, name)
 
 
@@ -94,7 +103,8 @@ def roofline(rows: pd.DataFrame, machine: "pd.Series[float]") -> Figure:
     figure, axes = style.new_figure()
     ours = rows["operator"].str.endswith("fan_in.train_step") & rows["share_of_sgemm"].notna()
     steps = rows[ours].drop_duplicates(["L", "B", "K", "dtype", "optimizer", "loss"])
-    peak, bandwidth = float(machine["sgemm_rate"]) / 1e9, float(machine["copy_rate"]) / 1e9
+    of = "gpu_" if "gpu_sgemm_rate" in machine else ""
+    peak, bandwidth = float(machine[f"{of}sgemm_rate"]) / 1e9, float(machine[f"{of}copy_rate"]) / 1e9
     intensity = np.geomspace(1, 400, 60)
     axes.plot(intensity, np.minimum(peak, bandwidth * intensity), color="#555555", linewidth=1.4)
     axes.annotate(
@@ -132,7 +142,12 @@ def roofline(rows: pd.DataFrame, machine: "pd.Series[float]") -> Figure:
 def crossover(rows: pd.DataFrame) -> Figure:
     """Speed-up over the best dense step against density K/D; below 1 dense wins."""
     figure, axes = style.new_figure()
-    its = rows[(rows["peer"] == "dense_chunked.train_step") & (rows["operator"] == "fixed_fan_in.train_step")]
+    its = rows[
+        rows["peer"].astype(str).str.startswith("dense")
+        & (rows["operator"] == "fixed_fan_in.train_step")
+        & (rows["dtype"] == "float32")
+    ]
+    its = its.groupby(["L", "B", "K", "D"])["ratio"].min().reset_index()
     ends = []
     for place, ((labels, batch), group) in enumerate(its.groupby(["L", "B"])):
         group = group.sort_values("K")

@@ -7,19 +7,21 @@ import pandas as pd
 from xmcbench.reporting.tables import markdown
 
 LABELS, FEATURES = 131_072, 768
+#: Of the GPU's measurements; a dense layer of so many labels is 2 GB.
+GPU_LABELS = 670_091
+#: Heading → rival of a step.
+RIVALS = {
+    "× dense": "dense.train_step",
+    "× dense, TF32": "dense.train_step, TF32",
+    "× dense, chunked": "dense_chunked.train_step",
+    "× fixed fan-in": "fixed_fan_in.train_step",
+}
 
 
 def kernel_tables(source: Path) -> str:
     """Return Markdown: the training step beside dense ones, then every other comparison."""
-    rows = pd.read_csv(source, dtype={c: "Int64" for c in ("L", "D", "B", "K", "G", "threads")})
-    plain = rows[
-        rows["operator"].str.endswith("fan_in.train_step")
-        & (rows["L"] == LABELS)
-        & (rows["D"] == FEATURES)
-        & (rows["optimizer"] == "sgd")
-        & (rows["loss"] == "bce")
-        & (rows["dtype"] == "float32")
-    ]
+    rows = _read(source)
+    plain = _plain(rows, LABELS)
     hardware = ", ".join(sorted(rows["hardware"].unique()))
     return (
         f"One training step over L = {LABELS:,} labels, D = {FEATURES}: BCE, plain SGD, float32, bias, 2 threads. `dense` is what people\n"
@@ -30,6 +32,36 @@ def kernel_tables(source: Path) -> str:
         + markdown(_others(rows))
         + f"\nMedians of alternating runs on {hardware}; every row is in results/reference/kernels.csv.\n"
     )
+
+
+def gpu_tables(source: Path) -> str:
+    """Return Markdown of the GPU's measurements: the step beside dense ones, then every other comparison."""
+    rows = _read(source)
+    hardware = ", ".join(sorted(rows["hardware"].unique()))
+    return (
+        f"The same on a GPU ({hardware}), L = {GPU_LABELS:,}, float32. TF32: the dense rival's products may round their factors to 10 bits,\n"
+        "as people allow who want it fast; ours never does. Below 1 dense is faster: many inputs a label, large batches.\n\n"
+        + markdown(_steps(_plain(rows, GPU_LABELS)))
+        + "\n"
+        + markdown(_others(rows))
+        + "\nMedians of alternating runs; every row is in results/reference/kernels_gpu.csv.\n"
+    )
+
+
+def _read(source: Path) -> pd.DataFrame:
+    return pd.read_csv(source, dtype={c: "Int64" for c in ("L", "D", "B", "K", "G", "threads")})
+
+
+def _plain(rows: pd.DataFrame, labels: int) -> pd.DataFrame:
+    """Return the rows of the plain step at the main shape."""
+    return rows[
+        rows["operator"].str.endswith("fan_in.train_step")
+        & (rows["L"] == labels)
+        & (rows["D"] == FEATURES)
+        & (rows["optimizer"] == "sgd")
+        & (rows["loss"] == "bce")
+        & (rows["dtype"] == "float32")
+    ]
 
 
 def _steps(plain: pd.DataFrame) -> pd.DataFrame:
@@ -45,12 +77,9 @@ def _steps(plain: pd.DataFrame) -> pd.DataFrame:
             "ms": f"{its['seconds'].iloc[0] * 1e3:.1f}",
             "Share": f"{its['share_of_sgemm'].iloc[0]:.2f}",
         }
-        for heading, peer in (
-            ("× dense", "dense.train_step"),
-            ("× dense, chunked", "dense_chunked.train_step"),
-            ("× fixed fan-in", "fixed_fan_in.train_step"),
-        ):
-            row[heading] = f"{peers[peer]:.1f}" if peer in peers.index else ""
+        for heading, peer in RIVALS.items():
+            if peer in set(plain["peer"]):
+                row[heading] = f"{peers[peer]:.1f}" if peer in peers.index else ""
         table.append(row)
     return pd.DataFrame(table).sort_values("Step", kind="stable")
 
@@ -60,9 +89,12 @@ def _others(rows: pd.DataFrame) -> pd.DataFrame:
     table = []
     for row in rows[rows["peer"].notna()].to_dict("records"):
         step = row["operator"].endswith("train_step")
-        if step and (row["peer"].startswith("dense") or row["operator"].startswith("group")):
+        grouped = row["operator"].startswith("group") and row["optimizer"] == "sgd"
+        if step and (row["peer"].startswith("dense") or grouped):
             continue
         variant = [row["dtype"], *([row["loss"], row["optimizer"]] if step else [])]
+        if step and not pd.isna(row["G"]) and row["G"] > 1:
+            variant.append(f"groups of {row['G']}")
         if step and row["zero_share"] > 0:
             variant.append(f"{row['zero_share']:.1%} of the gradients zero")
         table.append(

@@ -11,14 +11,19 @@ FIGURES = sorted(
     for m in pkgutil.iter_modules([str(Path(__file__).parent / "figures")])
     if not m.name.startswith("_")
 )
-#: Of the kernels' measurements.
-KERNEL_FIGURES = ("kernels_labels", "kernels_roofline", "kernels_crossover")
+#: The kernels' measurements: names of their files, on a CPU and on a GPU.
+KERNELS = ("kernels", "kernels_gpu")
 SUFFIXES = ["png", "svg", "pdf"]
 
 
 def report_path(source: str) -> str:
     """Return the page's path: the default grid's stands at the top of results/."""
     return "results/report.html" if source == "run" else f"results/{source}/report.html"
+
+
+def kernel_figures(kernels: str) -> tuple[str, ...]:
+    """Return the names of the figures of one of `KERNELS`."""
+    return tuple(f"{kernels}_{part}" for part in ("labels", "roofline", "crossover"))
 
 
 def rooms_hash(*rooms: str) -> str:

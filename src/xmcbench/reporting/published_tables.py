@@ -49,6 +49,15 @@ def printed(published: pd.DataFrame, dataset: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def with_cost(runs: pd.DataFrame, cost: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of runs with the peaks of `paper_cost`, but for methods of which a run tells its own."""
+    told = runs[runs["metric"] == "peak_device"]
+    known = set(zip(told["dataset"], told["method"], strict=True))
+    peaks = cost[cost["metric"] == "peak_device"]
+    new = [pair not in known for pair in zip(peaks["dataset"], peaks["method"], strict=True)]
+    return pd.concat([runs, peaks[new][list(runs.columns)]], ignore_index=True)
+
+
 def beside(published: pd.DataFrame, ours: pd.DataFrame) -> pd.DataFrame:
     """Return published | ours mean ± sd (n) | difference | tolerance | verdict of every number that has a method of ours.
 

@@ -10,12 +10,13 @@ from xmcbench.atomic import write_text
 from xmcbench.errors import ConfigError
 from xmcbench.reporting.claims.claims_files import VERDICTS, value_text
 from xmcbench.reporting.collected import Collected
-from xmcbench.reporting.kernel_tables import kernel_tables
+from xmcbench.reporting.kernel_tables import gpu_tables, kernel_tables
 from xmcbench.reporting.tables import markdown
 
 BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
 CLAIMS_BEGIN, CLAIMS_END = "<!-- claims:begin -->", "<!-- claims:end -->"
 KERNELS_BEGIN, KERNELS_END = "<!-- kernels:begin -->", "<!-- kernels:end -->"
+GPU_BEGIN, GPU_END = "<!-- kernels_gpu:begin -->", "<!-- kernels_gpu:end -->"
 MIB = 2**20
 VALUES = ("value", "ci_low", "ci_high")
 COLUMNS = [
@@ -43,6 +44,8 @@ def _with_numbers(readme: Path, reference: Path) -> str:
     text = _between(readme, readme.read_text(encoding="utf-8"), BEGIN, END, _numbers(reference))
     if (reference / "kernels.csv").is_file():
         text = _between(readme, text, KERNELS_BEGIN, KERNELS_END, kernel_tables(reference / "kernels.csv"))
+    if (reference / "kernels_gpu.csv").is_file():
+        text = _between(readme, text, GPU_BEGIN, GPU_END, gpu_tables(reference / "kernels_gpu.csv"))
     if (reference / "claims.csv").is_file():
         text = _between(readme, text, CLAIMS_BEGIN, CLAIMS_END, _claims(reference / "claims.csv"))
     return text

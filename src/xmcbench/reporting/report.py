@@ -16,7 +16,7 @@ from xmcbench.reporting.collected import Collected
 from xmcbench.reporting.experiment_output import KNOWN, is_figure, module_of
 from xmcbench.reporting.figures import caption
 from xmcbench.reporting.interactive import accuracy_memory
-from xmcbench.reporting.kernel_figures import CAPTIONS
+from xmcbench.reporting.kernel_figures import captions
 from xmcbench.reporting.outputs import FIGURES
 from xmcbench.reporting.tables import all_tables
 
@@ -102,7 +102,7 @@ def drawn_kernels(folder: Path) -> list[dict[str, str]]:
     """Return the figures of the kernels' committed measurements, where they have been drawn."""
     return [
         {"title": title, "caption": words, "data": _embedded(file)}
-        for name, (title, words) in CAPTIONS.items()
+        for name, (title, words) in captions().items()
         if (file := folder / f"{name}.png").is_file()
     ]
 

@@ -47,7 +47,9 @@ class Network(nn.Module):
         inverse_frequency: Callable[[], np.ndarray],
         group_L: Tensor | None,
         order_L: Tensor | None = None,
+        drawn_on: str = "cpu",
     ) -> None:
+        """drawn_on: device that draws the output layer's beginning. On the CPU it is the same for runs on any device."""
         super().__init__()
         # Layers of torch and transformers draw from the global generator.
         torch.manual_seed(derive(recipe.seed, "network"))
@@ -60,8 +62,9 @@ class Network(nn.Module):
             self.intermediate = IntermediateLayer(
                 recipe.encoder.features, width, recipe.intermediate.activation
             )
-        generator = torch.Generator().manual_seed(derive(recipe.seed, "output"))
-        self.output = outputs.build(width, labels, recipe.output, generator)
+        generator = torch.Generator(drawn_on).manual_seed(derive(recipe.seed, "output"))
+        with torch.device(drawn_on):
+            self.output = outputs.build(width, labels, recipe.output, generator)
         if order_L is not None:
             self.output = Ordered(self.output, order_L)
         #: The dense layer of a gradient probe, which the trainer puts here: part of every checkpoint, of no model file.

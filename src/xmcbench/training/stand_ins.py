@@ -26,6 +26,13 @@ KINDS = {
     "sentence-transformers/msmarco-distilbert-base-v4": "distilbert",
     "sentence-transformers/paraphrase-distilroberta-base-v2": "roberta",
 }
+#: Of the same, their layers; and the tokens that each kind knows.
+DEPTHS = {
+    "bert-base-uncased": 12,
+    "sentence-transformers/msmarco-distilbert-base-v4": 6,
+    "sentence-transformers/paraphrase-distilroberta-base-v2": 6,
+}
+VOCABULARY = {"bert": 30_522, "distilbert": 30_522, "roberta": 50_265}
 #: In RoBERTa's order: ids 0, 1, 2, 3, 4.
 ROBERTA_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 
@@ -36,11 +43,7 @@ def stand_in_encoder(pretrained: str, texts: Iterable[str], folder: Path) -> Pat
     texts: what a byte-level BPE is made from, for RoBERTa; BERT kinds take MiniLM's vocabulary, which is BERT's. Raises
     ConfigError for an encoder of another kind.
     """
-    from transformers import AutoModel, BertConfig, DistilBertConfig, PreTrainedConfig, RobertaConfig
-
-    if pretrained not in KINDS:
-        raise ConfigError(f"encoder.pretrained: no stand-in for {pretrained!r}; {allowed(list(KINDS))}")
-    kind = KINDS[pretrained]
+    kind, _ = architecture(pretrained)
     tokenizer = (
         byte_pairs(texts)
         if kind == "roberta"
@@ -48,18 +51,41 @@ def stand_in_encoder(pretrained: str, texts: Iterable[str], folder: Path) -> Pat
     )
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
-    vocabulary = tokenizer.get_vocab_size()
+    _save(kind, tokenizer.get_vocab_size(), LAYERS, folder)
+    return folder
+
+
+def random_encoder(pretrained: str, folder: Path) -> tuple[Path, int]:
+    """Save a random encoder of a hub id's architecture, depth and vocabulary as a local folder; return it and its tokens.
+
+    It has no tokenizer. Raises ConfigError for an encoder of another kind.
+    """
+    kind, layers = architecture(pretrained)
+    folder.mkdir(parents=True, exist_ok=True)
+    _save(kind, VOCABULARY[kind], layers, folder)
+    return folder, VOCABULARY[kind]
+
+
+def architecture(pretrained: str) -> tuple[str, int]:
+    """Return the kind and depth of a hub id's encoder; raises ConfigError for one of another kind."""
+    if pretrained not in KINDS:
+        raise ConfigError(f"encoder.pretrained: no stand-in for {pretrained!r}; {allowed(list(KINDS))}")
+    return KINDS[pretrained], DEPTHS[pretrained]
+
+
+def _save(kind: str, vocabulary: int, layers: int, folder: Path) -> None:
+    from transformers import AutoModel, BertConfig, DistilBertConfig, PreTrainedConfig, RobertaConfig
+
     config: PreTrainedConfig
     if kind == "bert":
-        config = BertConfig(vocab_size=vocabulary, num_hidden_layers=LAYERS)
+        config = BertConfig(vocab_size=vocabulary, num_hidden_layers=layers)
     elif kind == "distilbert":
-        config = DistilBertConfig(vocab_size=vocabulary, n_layers=LAYERS)
+        config = DistilBertConfig(vocab_size=vocabulary, n_layers=layers)
     else:
         # Two positions lie before the first token's.
-        config = RobertaConfig(vocab_size=vocabulary, num_hidden_layers=LAYERS, max_position_embeddings=514)
+        config = RobertaConfig(vocab_size=vocabulary, num_hidden_layers=layers, max_position_embeddings=514)
     torch.manual_seed(1)
     AutoModel.from_config(config).save_pretrained(folder)  # type: ignore[no-untyped-call]
-    return folder
 
 
 def byte_pairs(texts: Iterable[str], size: int = 2000) -> Tokenizer:

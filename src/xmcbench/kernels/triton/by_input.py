@@ -1,37 +1,32 @@
 """The feature gradient without atomics: a second pass over the connections of a chunk of labels, grouped by input.
 
-Which way is cheaper, by arithmetic. Per connection and step, with B documents:
+Two ways, by arithmetic. Per connection and step, with B documents:
 - (a) atomics: the fused step adds w·g into a row of grad_x_DB, 4·B bytes of red.add. All of grad_x_DB (768 × 128 × 4 bytes
-  = 0.4 MB) lies in L2, whose slices read, add and write: at best half of the rate of reads, some 2.5 TB/s on an A100 or
-  H100 (5 TB/s of reads): 4·B / 2.5e12 s. An input is shared by L·K/D connections that run at random times, so rows
-  rarely collide.
-- (b) by input: g is written once (4·B/K, to and from L2 if the chunk fits) and read once for each connection, 4·B / 5e12 s;
-  before it the index of the chunk is sorted (a stable radix sort of 16 significant bits with 64-bit values moves some 50
-  bytes a pass through L2: 1.5e9 keys a second, 0.7 ns a key), and order and old weights are read (12 bytes).
-So (a) takes 1.6e-12·B s and (b) 0.8e-12·B + 0.7e-9 s: they meet at B = 850. The order could be kept from one rewiring to the
-next, which would remove the sort, but 4 bytes a connection are twice the index and as much as the weights: not in a suite
-about memory. G labels that share a row share its place in the sorted order: below eight (label by label, `fan_in`) they
-meet at B = 850/G. From eight on (`group`) the atomics are of the group's sums, 1/G as many, and (a) always wins.
-None of these rates was measured here; on sm_90 the compiled kernels add four floats an instruction, on sm_80 one.
-Atomics add in any order, so bits change from run to run: under `torch.use_deterministic_algorithms` (b) is always taken.
+  = 0.4 MB) lies in L2, whose slices read, add and write. An input is shared by L·K/D connections that run at random
+  times, so rows rarely collide.
+- (b) by input: g is written once (4·B/K, to and from L2 if the chunk fits) and read once for each connection, 4·B bytes; before
+  it the index of the chunk is sorted (a stable radix sort of 16 significant bits with 64-bit values moves some 50 bytes a
+  pass through L2: 0.7 ns a key), and order and old weights are read (12 bytes).
+If atomics went at half of the rate of reads, both would meet at B = 850. Measured on an H200 (results/reference/kernels_gpu.csv;
+L = 670,091, K = 32, float32, SGD) they do not: the step takes 3.0, 4.8, 16, 33 and 68 ms with atomics at B = 64, 128, 512, 1024
+and 2048, and 1.9 to 2.0 times as long by input at each of them. So atomics are always taken, but for one thing: they add in any
+order, and bits change from run to run. Under `torch.use_deterministic_algorithms`, which every run of the suite sets, (b) is
+taken. The order could be kept from one rewiring to the next, which would spare the sort, but 4 bytes a connection are twice the
+index and as much as the weights: not in a suite about memory.
 """
 
 import torch
 import triton
 import triton.language as tl
 
-from xmcbench.kernels.triton.shapes import ENOUGH_LABELS
 from xmcbench.kernels.triton.update import load_weight
 
-#: Documents × labels a row from which on the second pass is cheaper than atomics.
-ENOUGH_DOCUMENTS = 850
 
-
-def feature_gradient_way(documents: int, group: int, deterministic: bool | None = None) -> str:
+def feature_gradient_way(deterministic: bool | None = None) -> str:
     """Return `atomic` or `by_input`. deterministic: default, what torch was told to use."""
     if torch.are_deterministic_algorithms_enabled() if deterministic is None else deterministic:
         return "by_input"
-    return "by_input" if group < ENOUGH_LABELS and documents * group >= ENOUGH_DOCUMENTS else "atomic"
+    return "atomic"
 
 
 @triton.jit

@@ -3,7 +3,8 @@
 Arithmetic, for each connection and B documents. Memory: weight, index and moments go to and from DRAM once (10 bytes with
 float32, uint16 and SGD; 26 with AdamW). L2: two gathered rows of x and one added row of the feature gradient, 12·B bytes;
 with B = 128 that is 1.5 KB beside 10 bytes, so the step is bound by L2 (some 5 TB/s on an A100 or H100: 0.3 ns a
-connection), not by DRAM (1.5 to 3 TB/s) and not by 6·B operations (19.5 to 67 Tflop/s). What follows from it:
+connection), not by DRAM (1.5 to 3 TB/s) and not by 6·B operations (19.5 to 67 Tflop/s). Measured on an H200 with K = 32 and
+L = 670,091: 0.22 ns a connection at B = 128, 0.14 at 64, 0.75 at 512. What follows from it:
 - documents lie side by side (x_DB): a gathered row is whole sectors, 512 bytes of B = 128;
 - a block of slots is gathered at once, so that a warp has 4 KB in flight;
 - a program is one warp up to B = 512, since sums over documents then are shuffles and no barrier is ever waited for.

@@ -145,7 +145,7 @@ def _pass_over_labels(
     check(x_DB)
     (labels, K), documents, device = weight_LK.shape, x_DB.shape[1], x_DB.device
     narrow, by_products = weight_LK.dtype == torch.bfloat16, labels_a_row >= shapes.ENOUGH_LABELS
-    atomic = by_input.feature_gradient_way(documents, labels_a_row) == "atomic"
+    atomic = by_input.feature_gradient_way() == "atomic"
     weight = bits(weight_LK)
     if by_products:
         size = shapes.group_blocks(K, documents, labels_a_row)
