@@ -72,6 +72,13 @@ def peaks(dense: float, aux: float, all_scores: float) -> World:
     return {f"{method}:peak_device": value * 2**30 for method, value in named.items()}
 
 
+def rigl(value: float) -> World:
+    """SET's numbers are 10."""
+    kinds = (MEMORY, SECONDS)
+    world = {f"{m}{k}": v for k in kinds for m, v in (("fixed_fan_in_rigl", value), (PLAIN, 10.0))}
+    return {**world, "masked_rigl:rewire_peak_device": value, f"{PLAIN}:rewire_peak_device": 10.0}
+
+
 def lead(eighth: float, quarter: float, half: float, whole: float) -> World:
     spaces = {"labels_eighth": eighth, "labels_quarter": quarter, "labels_half": half, "quick": whole}
     return {
@@ -172,9 +179,7 @@ TRUE: dict[str, World] = {
     "C18": {f"{PLAIN}_minilm": 50.0, f"{PLAIN}_frozen": 45.0},
     "C19": widths([1, 3, 4, 3, 2], UP),
     "C20": more_steps(0.0, 3.0),
-    "C21": {
-        f"{m}{kind}": v for kind in (MEMORY, SECONDS) for m, v in (("fixed_fan_in_rigl", 30.0), (PLAIN, 10.0))
-    },
+    "C21": rigl(30.0),
     "H1": {"group_fan_in_set": 46.0, PLAIN: 46.5},
     "H2": {"haste": 48.0, "haste_no_head": 45.0, AUX: 47.0},
     "H3": {"haste": 48.0, "haste_random": 45.0},
@@ -218,7 +223,7 @@ FALSE: dict[str, World] = {
     "C18": {f"{PLAIN}_minilm": 45.0, f"{PLAIN}_frozen": 45.0},
     "C19": widths(UP, DOWN),
     "C20": more_steps(3.0, 3.0),
-    "C21": {f"{m}{kind}": v for kind in (MEMORY, SECONDS) for m, v in (("fixed_fan_in_rigl", 11.0), (PLAIN, 10.0))},
+    "C21": rigl(11.0),
     "H1": {"group_fan_in_set": 40.0, PLAIN: 46.5},
     "H2": {"haste": 45.0, "haste_no_head": 45.0, AUX: 47.0},
     "H3": {"haste": 45.0, "haste_random": 45.0},

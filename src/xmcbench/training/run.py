@@ -98,6 +98,9 @@ def configure_torch(recipe: TrainRecipe) -> None:
         function(torch.full((64,), 0.5))
     torch.set_num_threads(recipe.training.threads)
     torch.use_deterministic_algorithms(True)
+    if recipe.training.device == "cuda":
+        # Told to be deterministic, torch fills every new tensor with NaN: a launch more for each, and no bit of a result.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def read_groups(file: Path | None, labels: int) -> torch.Tensor | None:
