@@ -5,6 +5,9 @@ from typing import Any
 
 from xmcbench.recipe import Recipe, TrainRecipe, canonical
 
+#: In place of a run's budget, for a few measured steps of the paper's recipe (`training.paper_cost`).
+COST_BUDGET = "paper_cost"
+
 
 @dataclass(frozen=True)
 class Run:

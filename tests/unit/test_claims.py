@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from xmcbench.errors import ConfigError
 from xmcbench.evaluation.first_hits import pack, unpack
 from xmcbench.plan import Project
+from xmcbench.planned_run import COST_BUDGET
 from xmcbench.reporting.claims.claims_files import claim_row, judge_all, write_claims
 from xmcbench.reporting.claims.evidence import evidence
 from xmcbench.reporting.claims.statement import Claim, Comparison, load_claims
 from xmcbench.reporting.claims.verdict import judge, judge_comparison
 from xmcbench.reporting.experiment_rows import ExperimentRows
 from xmcbench.reporting.ledger import COLUMNS
-from xmcbench.training.paper_cost import BUDGET
 
 from ..conftest import ROOT
 from .planted_claims import FALSE, TRUE, planted
@@ -59,7 +59,7 @@ def test_the_paper_and_its_relatives_are_all_there_and_their_runs_are_planned(pr
     assert {f"C{n}" for n in range(1, 22)} <= set(CLAIMS)
     grids = ("ablations", "t2_methods_full")
     runs = {(r.budget, r.dataset, r.method) for grid in grids for r in project.runs(grid)}
-    runs |= {(BUDGET, r.dataset, r.method) for r in project.cost_runs()}
+    runs |= {(COST_BUDGET, r.dataset, r.method) for r in project.cost_runs()}
     for claim in CLAIMS.values():
         for test in claim.tests:
             along = test.along

@@ -64,6 +64,20 @@ def test_a_column_of_the_gpu_stands_only_where_one_trained() -> None:
     assert list(text_of("t2", rows_of(*both, peak))["GPU (MiB)"]) == ["2", ""]
 
 
+def test_steps_on_a_gpu_are_a_table_of_their_own_and_no_runs() -> None:
+    cost = {"dataset": "amazon3m", "budget": "paper_cost", "k": None, "split": "train"}
+    steps = [
+        final(m, v * 2**30, "peak_device", **cost) for m, v in (("dense", 40.0), ("fixed_fan_in_set", 8.0))
+    ]
+    steps.append(final("fixed_fan_in_set", 0.25, "step_seconds", **cost))
+    rows = rows_of(final("dense", 50.0), final("fixed_fan_in_set", 45.0), *steps)
+    shown = text_of("paper_cost", rows).set_index("Method")
+    assert shown.loc["Fan-in", ["Peak (GiB)", "Step (ms)", "Dense / this"]].tolist() == ["8.00", "250", "5.0"]
+    assert "Rewire (ms)" not in shown
+    others = text_of("t2", rows)
+    assert set(others["Data"]) == {"d"} and "GPU (MiB)" not in others
+
+
 def test_swept_values_become_columns() -> None:
     assert parse_point("dense") == ("dense", {})
     assert parse_point("a@fan_in=16,cutoff=1.0") == ("a", {"fan_in": "16", "cutoff": "1.0"})

@@ -126,6 +126,16 @@ def test_a_machine_without_a_gpu_is_refused(tmp_path: Path, capsys: pytest.Captu
     assert "no CUDA device" in capsys.readouterr().err and not out.exists()
 
 
+def test_an_unknown_name_on_the_command_line_measures_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "cost.csv"
+    command = ["--config", str(ROOT / "config"), "paper-cost", "--device", "cpu", "--out", str(out)]
+    assert main([*command, "--dataset", "amazon3n"]) == 2
+    assert "--dataset: unknown value 'amazon3n'; allowed: amazon3m" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_an_unknown_method_names_the_file(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "config", tmp_path / "config")
     (tmp_path / "config" / "paper_cost.yaml").write_text("wiki10: [nothing]\n")

@@ -5,8 +5,12 @@ import json
 import logging
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from xmcbench.commands.command import Register
+from xmcbench.commands.command import Register, known
+
+if TYPE_CHECKING:
+    from xmcbench.planned_run import Run
 
 
 def register(command: Register) -> None:
@@ -100,13 +104,9 @@ def _paper_check(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.training.paper_check import COLUMNS, StandIns, check_all
 
     project = Project(parsed.config)
-    runs = [
-        run
-        for grid in ("paper", "paper_official", "paper_printed")
-        for run in project.runs(grid)
-        if (not parsed.dataset or run.dataset in parsed.dataset)
-        and (not parsed.method or run.method in parsed.method)
-    ]
+    runs = _chosen(
+        [run for grid in ("paper", "paper_official", "paper_printed") for run in project.runs(grid)], parsed
+    )
     with tempfile.TemporaryDirectory() as folder:
         rows = check_all(runs, StandIns(Path(folder), project.datasets), log)
     write_text(parsed.out, csv_text(COLUMNS, rows))
@@ -134,12 +134,7 @@ def _paper_cost(parsed: argparse.Namespace, log: logging.Logger) -> None:
             "paper_cost: this machine has no CUDA device that torch can use; allowed here: the target paper_check"
         )
     project = Project(parsed.config)
-    runs = [
-        run
-        for run in project.cost_runs()
-        if (not parsed.dataset or run.dataset in parsed.dataset)
-        and (not parsed.method or run.method in parsed.method)
-    ]
+    runs = _chosen(project.cost_runs(), parsed)
     rows: list[dict[str, object]] = []
 
     def keep(found: list[dict[str, object]]) -> None:
@@ -148,6 +143,19 @@ def _paper_cost(parsed: argparse.Namespace, log: logging.Logger) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         cost_of_all(runs, project.datasets, Encoders(Path(folder)), parsed.device, log, keep)
+
+
+def _chosen(runs: list["Run"], parsed: argparse.Namespace) -> list["Run"]:
+    """Return the runs of the data sets and methods that were named, if any were; raises ConfigError for an unknown name."""
+    for key, names in (("dataset", parsed.dataset), ("method", parsed.method)):
+        for name in names:
+            known({getattr(run, key): run for run in runs}, name, f"--{key}")
+    return [
+        run
+        for run in runs
+        if (not parsed.dataset or run.dataset in parsed.dataset)
+        and (not parsed.method or run.method in parsed.method)
+    ]
 
 
 def _score(parsed: argparse.Namespace, log: logging.Logger) -> None:

@@ -24,7 +24,7 @@ from xmcbench.data.dataset import DatasetSpec
 from xmcbench.data.label_groups import random_groups
 from xmcbench.errors import ConfigError
 from xmcbench.output.layer import GrowthBatch
-from xmcbench.planned_run import Run
+from xmcbench.planned_run import COST_BUDGET, Run
 from xmcbench.positives import Positives
 from xmcbench.recipe import TrainRecipe, fingerprint
 from xmcbench.training.device_meter import DeviceMeter
@@ -36,8 +36,6 @@ from xmcbench.training.stand_ins import random_encoder
 
 #: The first steps make optimiser state and compile kernels, so they count for no clock; the peak counts from the second on.
 WARM_UP, STEPS = 2, 5
-#: What the rows' budget is called: a few steps of the paper's recipe, no run.
-BUDGET = "paper_cost"
 Row = dict[str, Any]
 
 
@@ -77,7 +75,7 @@ def cost_of_all(
             "dataset": run.dataset,
             "method": run.method,
             "seed": run.seed,
-            "budget": BUDGET,
+            "budget": COST_BUDGET,
             "recipe": fingerprint(run.recipe),
             "hardware": environment(device)["hardware"],
         }

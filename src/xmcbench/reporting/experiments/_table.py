@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from xmcbench.evaluation.bands import ALL
+from xmcbench.planned_run import COST_BUDGET
 from xmcbench.reporting.experiment_rows import ExperimentRows
 from xmcbench.reporting.number_format import Format, mean, mean_sd, percent
 
@@ -82,7 +83,8 @@ def table(
 
     extra: columns computed from a place, shown with their sign. A run that was not made has its line, with "not run".
     """
-    measured = set(rows.frame["metric"])
+    budgets = {place.budget for _, place in lines}
+    measured = set(rows.frame[rows.frame["budget"].isin(budgets)]["metric"])
     columns = [c for c in columns if not c.optional or c.metric in measured]
     raw_rows, text_rows = [], []
     for head, place in lines:
@@ -124,8 +126,8 @@ def places(rows: ExperimentRows, axes: Sequence[str] = ()) -> list[Place]:
 
 
 def cells(rows: ExperimentRows, methods: Sequence[str]) -> list[tuple[str, str]]:
-    """Return (dataset, budget) of every cell that has one of the methods (with swept values), main budgets first."""
-    frame = rows.frame[rows.frame["method"].isin(methods)]
+    """Return (dataset, budget) of every cell that has runs of one of the methods (with swept values), main budgets first."""
+    frame = rows.frame[rows.frame["method"].isin(methods) & (rows.frame["budget"] != COST_BUDGET)]
     found = frame[["dataset", "budget"]].drop_duplicates()
     return [(str(d), str(b)) for d, b in found.itertuples(index=False)]
 

@@ -1,5 +1,6 @@
 """What a step of the paper's recipe costs on a GPU, at the real size of its data sets."""
 
+from xmcbench.planned_run import COST_BUDGET
 from xmcbench.reporting.experiment_rows import ExperimentRows
 from xmcbench.reporting.experiments._table import Column, Place, Table, on, places, table, value
 
@@ -11,7 +12,6 @@ CAPTION = (
     "weights. The chunked dense layers take 1024 labels at a time, which saves memory and wastes a GPU's time."
 )
 GIB, MILLI = 2**-30, 1e3
-BUDGET = "paper_cost"
 
 
 def _gib(value: float) -> str:
@@ -34,7 +34,7 @@ COLUMNS = [
 
 def make_table(rows: ExperimentRows) -> Table:
     """Return (numbers, text): data sets and methods in the order in which they were measured."""
-    found = [place for place in places(rows) if place.budget == BUDGET]
+    found = [place for place in places(rows) if place.budget == COST_BUDGET]
 
     def less(place: Place) -> float | None:
         mine, dense = value(rows, place, PEAK), value(rows, on(place, "dense"), PEAK)
