@@ -19,7 +19,7 @@ from xmcbench.reporting.experiment_output import (
     write_experiments,
 )
 from xmcbench.reporting.experiment_rows import ExperimentRows, parse_point
-from xmcbench.reporting.experiments import t8
+from xmcbench.reporting.experiments import t1, t8
 from xmcbench.reporting.ledger import COLUMNS
 from xmcbench.reporting.report import read_markdown
 from xmcbench.reporting.tables import markdown
@@ -185,6 +185,22 @@ def test_hyper_parameters_are_the_recipes(project: Project) -> None:
     values = dict(zip(text["hyper-parameter"], text[column], strict=True))
     assert (values["fan-in"], values["accumulation"], values["label groups"]) == ("128", "2", "32768")
     assert raw[raw["key"] == "output.fan_in"]["amazon3m, paper: dense"].isna().all()
+
+
+def test_table_1_has_the_papers_sets_and_ours(project: Project) -> None:
+    raw, text = t1.table_of_recipes(project)
+    table = text.set_index("Data set")
+    assert {r.dataset for g in ("paper", "t2_methods") for r in project.runs(g)} == set(raw["dataset"])
+    assert table.loc["Amazon-3M"].tolist() == [
+        "1,717,899",
+        "742,507",
+        "2,812,281",
+        "36.17",
+        "31.64",
+        "Renee, table 13",
+    ]
+    # 266,107 pairs of 82,814 documents and 33,259 labels.
+    assert table.loc["WordNet-33K"].tolist()[2:] == ["33,259", "3.21", "8.00", "counted"]
 
 
 @pytest.mark.parametrize("name", KNOWN)
