@@ -382,3 +382,16 @@ def test_a_batch_beyond_the_registers_is_refused(device: torch.device) -> None:
     x_DB = torch.zeros(4, shapes.MOST_DOCUMENTS + 1, device=device)
     with pytest.raises(KernelError, match="a batch of 4097; allowed: up to 4096"):
         operators.scores(x_DB, *case.layer, "triton")
+
+
+def test_scratch_is_bounded_by_a_chunk_and_counts_what_the_second_pass_holds() -> None:
+    """K = 32, B = 64: 131,072 labels a chunk, 32 MiB of score gradients; 16 bytes of old weight, keys and order a connection."""
+    sizes = dict(features=768, fan_in=32, documents=64, group=1)
+    with_atomics = shapes.scratch_bytes(2_812_281, **sizes)
+    without = shapes.scratch_bytes(2_812_281, **sizes, by_input=True)
+    assert shapes.chunk_labels(64, 1) == 131_072 and shapes.chunk_labels(64, 24) == 5461 * 24
+    assert without - with_atomics == (32 << 20) + 131_072 * 32 * 16
+    small = {**sizes, "group": 16}
+    assert shapes.scratch_bytes(100, **small, by_input=True) - shapes.scratch_bytes(100, **small) == (
+        100 * 32 * 4 + 7 * 32 * 12
+    )

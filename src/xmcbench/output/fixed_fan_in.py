@@ -287,8 +287,9 @@ class FixedFanIn(OutputLayer):
                 # Features and their gradient, transposed, beside what the kernel holds; nothing grows with L.
                 kinds["scratch"] = self._kernel_bytes(batch) + 2 * self.features * batch * 4
                 if self.weight_LK.is_cuda and self._runs(batch) == "triton":
+                    by_input = torch.are_deterministic_algorithms_enabled()
                     kinds["scratch"] = scratch_bytes(
-                        self.labels, self.features, self.fan_in, batch, self.group
+                        self.labels, self.features, self.fan_in, batch, self.group, by_input
                     )
         elif batch:
             # What autograd keeps for the backward pass (the features, transposed), beside what its kernel holds.

@@ -2,8 +2,9 @@
 
 A dispatch mode sees every tensor that a torch operation makes and a finaliser tells when its storage dies; views share
 one storage and count once. What a C++ kernel allocates beside torch cannot be seen here: the extension counts it
-(`most_scratch`). Process-level peaks are another matter: below some 670,000 labels an interpreter with torch is larger than
-any output layer.
+(`most_scratch`). On a GPU what an operator makes inside itself is not seen either: there the declared scratch and the run's
+peak on the device tell. Process-level peaks are another matter: below some 670,000 labels an interpreter with torch is larger
+than any output layer.
 """
 
 import weakref

@@ -77,17 +77,29 @@ def top_k_parts(blocks: int, tiles: int) -> int:
 CHUNK_BYTES = 32 << 20
 
 
-def scratch_bytes(labels: int, features: int, fan_in: int, documents: int, group: int) -> int:
-    """Return what the fused step holds beside weights and moments, with atomics (without, see `by_input`: a chunk more).
+def chunk_labels(documents: int, group: int) -> int:
+    """Return how many labels' score gradients exist at a time: whole groups of them."""
+    return max(1, CHUNK_BYTES // (4 * documents) // group) * group
 
-    Transposed features and their gradient, where each label's positives begin, and partial sums of the programs.
+
+def scratch_bytes(
+    labels: int, features: int, fan_in: int, documents: int, group: int, by_input: bool = False
+) -> int:
+    """Return what the fused step holds beside weights and moments; by_input: without atomics (`by_input`).
+
+    Transposed features and their gradient, where each label's positives begin, and partial sums of the programs; of a
+    chunk of labels the score gradients, and without atomics the weights of before (as float32) and the sorted connections:
+    keys of 16 bits, twice, and their order. What a sort takes for itself is not counted.
     """
     size = fan_in_blocks(labels, fan_in, documents)
     held = 2 * features * documents * 4 + 2 * 4 * (labels + 1)
+    chunk = min(labels, chunk_labels(documents, group))
+    if by_input:
+        held += 4 * chunk * fan_in + 12 * -(-chunk // group) * fan_in
     if group < ENOUGH_LABELS:
-        return held + 16 * -(-labels // size.labels)
+        return held + 16 * -(-labels // size.labels) + (4 * documents * chunk if by_input else 0)
     programs = -(-labels // group) * -(-group // group_blocks(fan_in, documents, group).labels)
-    return held + 16 * programs + min(CHUNK_BYTES, 4 * documents * labels)
+    return held + 16 * programs + 4 * documents * chunk
 
 
 #: Dense: a tile of 64 × 64 weights, 32 documents at a time.
