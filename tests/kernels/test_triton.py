@@ -384,14 +384,15 @@ def test_a_batch_beyond_the_registers_is_refused(device: torch.device) -> None:
         operators.scores(x_DB, *case.layer, "triton")
 
 
-def test_scratch_is_bounded_by_a_chunk_and_counts_what_the_second_pass_holds() -> None:
-    """K = 32, B = 64: 131,072 labels a chunk, 32 MiB of score gradients; 16 bytes of old weight, keys and order a connection."""
-    sizes = dict(features=768, fan_in=32, documents=64, group=1)
-    with_atomics = shapes.scratch_bytes(2_812_281, **sizes)
-    without = shapes.scratch_bytes(2_812_281, **sizes, by_input=True)
+def test_scratch_is_bounded_by_a_chunk_at_any_shape() -> None:
+    """By hand, K = 32, B = 64: 4·64 bytes of score gradients a label, and 16 a connection of old weight, keys and order."""
     assert shapes.chunk_labels(64, 1) == 131_072 and shapes.chunk_labels(64, 24) == 5461 * 24
-    assert without - with_atomics == (32 << 20) + 131_072 * 32 * 16
-    small = {**sizes, "group": 16}
-    assert shapes.scratch_bytes(100, **small, by_input=True) - shapes.scratch_bytes(100, **small) == (
-        100 * 32 * 4 + 7 * 32 * 12
-    )
+    assert shapes.chunk_labels(64, 1, 32) == (32 << 20) // (4 * 64 + 16 * 32)
+    for documents, fan_in, group in ((64, 32, 1), (32, 128, 1), (512, 32, 16), (4096, 256, 2)):
+        sizes = dict(features=768, fan_in=fan_in, documents=documents, group=group)
+        less, more = (shapes.scratch_bytes(2_812_281, **sizes, by_input=way) for way in (False, True))
+        assert 0 < more - less <= 32 << 20 or group >= shapes.ENOUGH_LABELS
+        assert more < (32 << 20) + 8 * documents * 768 + 12 * 2_812_281
+    few = dict(features=768, fan_in=32, documents=64, group=16)
+    added = shapes.scratch_bytes(100, **few, by_input=True) - shapes.scratch_bytes(100, **few)
+    assert added == 100 * 32 * 4 + 7 * 32 * 12

@@ -156,7 +156,7 @@ def _pass_over_labels(
     chunk = -(-labels // labels_a_row) * labels_a_row
     writes = given_LB is None and (by_products or not atomic)
     if writes or not atomic:
-        chunk = shapes.chunk_labels(documents, labels_a_row)
+        chunk = shapes.chunk_labels(documents, labels_a_row, 0 if atomic else K)
     gradient_lB = None
     if writes:
         gradient_lB = x_DB.new_empty(min(chunk, labels), documents)

@@ -73,13 +73,14 @@ def top_k_parts(blocks: int, tiles: int) -> int:
     return max(1, min(blocks // 16, -(-4096 // tiles)))
 
 
-#: Bytes of score gradients that exist at a time, where they exist at all.
+#: Bytes of a chunk of labels that exist at a time, where any do: score gradients, and what is sorted.
 CHUNK_BYTES = 32 << 20
 
 
-def chunk_labels(documents: int, group: int) -> int:
-    """Return how many labels' score gradients exist at a time: whole groups of them."""
-    return max(1, CHUNK_BYTES // (4 * documents) // group) * group
+def chunk_labels(documents: int, group: int, sorted_slots: int = 0) -> int:
+    """Return how many labels a chunk has: whole groups of them. sorted_slots: K if their connections are sorted, else 0."""
+    of_group = 4 * group * (documents + sorted_slots) + 12 * sorted_slots
+    return max(1, CHUNK_BYTES // of_group) * group
 
 
 def scratch_bytes(
@@ -93,7 +94,7 @@ def scratch_bytes(
     """
     size = fan_in_blocks(labels, fan_in, documents)
     held = 2 * features * documents * 4 + 2 * 4 * (labels + 1)
-    chunk = min(labels, chunk_labels(documents, group))
+    chunk = min(labels, chunk_labels(documents, group, fan_in if by_input else 0))
     if by_input:
         held += 4 * chunk * fan_in + 12 * -(-chunk // group) * fan_in
     if group < ENOUGH_LABELS:
