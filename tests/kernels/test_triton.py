@@ -356,14 +356,20 @@ def test_the_feature_gradient_has_no_atomics_where_torch_is_told_to_be_determini
     assert feature_gradient_way() == "atomic" and feature_gradient_way(deterministic=True) == "by_input"
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_a_dense_chunk_that_is_not_finite_is_named_and_left_alone(dtype: str, device: torch.device) -> None:
+@pytest.mark.parametrize(
+    ("dtype", "rule"), [("float32", "adamw"), ("bfloat16", "adamw"), ("float32", "sgd"), ("bfloat16", "sgd")]
+)
+def test_a_dense_chunk_that_is_not_finite_is_named_and_left_alone(
+    dtype: str, rule: str, device: torch.device
+) -> None:
+    """Plain SGD in float32 goes through the library's sum of products, everything else through the kernel."""
     recipe = Output(kind="dense_chunked", chunk=4, backend="triton", weight_dtype=dtype)
     layer = build(8, 10, recipe, torch.Generator().manual_seed(1)).to(device)
     with torch.no_grad():
         layer.bias_L[5] = float("nan")
     before = [p.detach().clone() for p in layer.parameters()]
-    optimizer = torch.optim.AdamW(layer.parameters(), lr=0.1)
+    kinds = {"adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
+    optimizer = kinds[rule](layer.parameters(), lr=0.1)
     empty = torch.empty(0, dtype=torch.int64, device=device)
     with pytest.raises(NonFiniteError, match=r"labels 4 … 7"):
         layer.train_step(
