@@ -70,6 +70,17 @@ def test_only_what_a_method_has_is_laid_over_it() -> None:
     }
 
 
+def test_a_method_keeps_the_optimiser_that_it_names(project: Project) -> None:
+    """ELMO's dense layer keeps no state: under the paper's AdamW it would hold eight bytes a weight more."""
+    paper = {"output_optimizer": {"kind": "adamw", "learning_rate": 0.05}}
+    assert paper_recipe(paper, {"output_optimizer": {"learning_rate": 0.2}}) == paper
+    assert paper_recipe(paper, {"output_optimizer": {"kind": "sgd"}}) == {}
+    runs = {(run.dataset, run.method): run.recipe for run in project.cost_runs()}
+    elmo, theirs = runs["amazon3m", "dense_bf16_chunked"], runs["amazon3m", "dense"]
+    assert isinstance(elmo, TrainRecipe) and isinstance(theirs, TrainRecipe)
+    assert (elmo.output_optimizer.kind, theirs.output_optimizer.kind) == ("sgd", "adamw")
+
+
 def test_other_budgets_do_not_see_it(project: Project) -> None:
     for grid in ("quick", "methods"):
         for run in project.runs(grid):
