@@ -91,8 +91,8 @@ def test_memory_is_that_of_the_label_count(project: Project, encoders: Encoders)
     run = small(run_of(project, "wiki10", "fixed_fan_in_set"))
     rows = {row["metric"]: row["value"] for row in cost_of(run, LABELS, 5.0, encoders, "cpu")}
     fan_in = 64
-    assert rows["memory_weight"] == LABELS * (fan_in + 1) * 4
-    assert rows["memory_index"] == LABELS * fan_in * 2
+    assert rows["memory_weight"] == rows["measured_weight"] == LABELS * (fan_in + 1) * 4
+    assert rows["memory_index"] == rows["measured_index"] == LABELS * fan_in * 2
 
 
 def test_what_does_not_fit_is_a_row_and_the_others_go_on(

@@ -205,7 +205,8 @@ class Trainer:
         if self.step != 1:
             return step()
         given = (x_BD, positives.row_P, positives.label_P)
-        with MemoryMeter(known_tensors(output, optimizer, *given)) as meter:
+        self._keep_peak()
+        with MemoryMeter(known_tensors(output, optimizer, *given), self.device) as meter:
             result = step()
         self.memory_bytes["measured"] = measured_memory(output, optimizer, meter, len(x_BD))
         return result
@@ -219,10 +220,14 @@ class Trainer:
             tensors |= its_tensors
             values |= its_values
         self.clocks["peak_rss_bytes"] = max(self.clocks["peak_rss_bytes"], peak_rss_bytes())
-        if (peak := self.meter.peak_bytes()) is not None:
-            self.clocks["peak_device_bytes"] = max(self.clocks.get("peak_device_bytes", 0), peak)
+        self._keep_peak()
         values |= {"epoch_loss": self.epoch_loss, "clocks": self.clocks, "memory_bytes": self.memory_bytes}
         return Checkpoint(self.step, tensors, values, self.history)
+
+    def _keep_peak(self) -> None:
+        """Write down a GPU's peak so far: a checkpoint wants it, and the meter of a step makes the GPU forget it."""
+        if (peak := self.meter.peak_bytes()) is not None:
+            self.clocks["peak_device_bytes"] = max(self.clocks.get("peak_device_bytes", 0), peak)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go back to a checkpoint's state; the next step is the one that would have followed."""

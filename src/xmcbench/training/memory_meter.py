@@ -2,9 +2,8 @@
 
 A dispatch mode sees every tensor that a torch operation makes and a finaliser tells when its storage dies; views share
 one storage and count once. What a C++ kernel allocates beside torch cannot be seen here: the extension counts it
-(`most_scratch`). On a GPU what an operator makes inside itself is not seen either: there the declared scratch and the run's
-peak on the device tell. Process-level peaks are another matter: below some 670,000 labels an interpreter with torch is larger
-than any output layer.
+(`most_scratch`). Nor can what an operator makes inside itself on a GPU: there the allocator is asked for its peak. Process-level
+peaks are another matter: below some 670,000 labels an interpreter with torch is larger than any output layer.
 """
 
 import weakref
@@ -17,27 +16,32 @@ from torch.utils._pytree import tree_leaves
 
 from xmcbench.kernels.dispatch import native
 from xmcbench.output.layer import OutputLayer
+from xmcbench.training.device_meter import DeviceMeter
 
 
 class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Follows storages made inside its `with` block; `peak` holds those that lived when their sum was largest.
 
-    known: tensors that were there before and are counted elsewhere.
+    known: tensors that were there before and are counted elsewhere. device: where the step computes; a GPU's peak is forgotten
+    when the block begins, so whoever wants it asks before.
     """
 
-    def __init__(self, known: list[Tensor]) -> None:
+    def __init__(self, known: list[Tensor], device: str | torch.device = "cpu") -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._device, self._before = DeviceMeter(torch.device(device)), 0
         self._known = {_storage(t)._cdata for t in known}
         self._live: dict[int, tuple[int, torch.Size]] = {}
         self._total = 0
         self.peak: list[tuple[int, torch.Size]] = []
         self._most = 0
-        #: Most bytes that C++ kernels held at once for themselves.
+        #: Most bytes that kernels held at once for themselves.
         self.kernel_bytes = 0
 
     def __enter__(self) -> "MemoryMeter":
         if (kernels := native()) is not None:
             kernels.most_scratch()
+        self._device.start()
+        self._before = self._device.peak_bytes() or 0
         super().__enter__()  # type: ignore[no-untyped-call]
         return self
 
@@ -45,6 +49,9 @@ class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__exit__(*error)  # type: ignore[no-untyped-call]
         if (kernels := native()) is not None:
             self.kernel_bytes = kernels.most_scratch()
+        self._device.wait()
+        if (peak := self._device.peak_bytes()) is not None:
+            self.kernel_bytes = max(0, peak - self._before - self._most)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

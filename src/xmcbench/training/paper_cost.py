@@ -116,6 +116,7 @@ def cost_of(run: Run, labels: int, labels_a_document: float, encoders: Encoders,
     rows = [_row("step_seconds", median(seconds), "s")]
     rows += [_row(f"memory_{k}", v, "B") for k, v in sorted(trainer.memory_bytes["declared"].items())]
     rows.append(_row("memory_classifier", sum(trainer.memory_bytes["declared"].values()), "B"))
+    rows += [_row(f"measured_{k}", v, "B") for k, v in sorted(trainer.memory_bytes["measured"].items())]
     if (peak := meter.peak_bytes()) is not None:
         rows.insert(0, _row("peak_device", peak, "B"))
     return rows + _rewire(trainer, batches[-1], meter)
