@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from xmcbench.training.device_meter import DeviceMeter
+
 THREADS = 2
 Call = Callable[[], object]
 
@@ -134,12 +136,12 @@ def extra_bytes(call: Call) -> int:
 def extra_device_bytes(call: Call) -> int:
     """Return by how much the bytes of tensors on the GPU rise above what it held when the call began."""
     call()
-    torch.cuda.synchronize()
-    torch.cuda.reset_peak_memory_stats()
-    before = torch.cuda.memory_allocated()
+    meter = DeviceMeter(torch.device("cuda"))
+    meter.start()
+    before = meter.peak_bytes() or 0
     call()
-    torch.cuda.synchronize()
-    return torch.cuda.max_memory_allocated() - before
+    meter.wait()
+    return (meter.peak_bytes() or 0) - before
 
 
 def _status(key: str) -> int:

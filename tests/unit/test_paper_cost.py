@@ -22,11 +22,11 @@ from ..conftest import ROOT
 LABELS = 640
 
 
-def small(run: Run, **training: Any) -> Run:
+def small(run: Run) -> Run:
     """The run with eight documents of eight tokens a step, so that a CPU takes seconds."""
     assert isinstance(run.recipe, TrainRecipe)
     changed: dict[str, Any] = {
-        "training": {"batch_size": 8, "threads": 2, **training},
+        "training": {"batch_size": 8, "threads": 2},
         "data": {"max_length": 8},
     }
     if run.recipe.auxiliary is not None:

@@ -174,25 +174,28 @@ def digest_of(path):
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
+def made_or_committed(own, committed):
+    """This machine's own rows where they were made, else the committed ones."""
+    made = Path("results/collected") / own
+    return made if made.is_file() else Path("results/reference") / committed
+
+
 def claimed_rows():
-    """What verdicts rest on: this machine's own ablations where they were made, else the committed rows.
+    """What verdicts rest on: this machine's own ablations, or the committed rows.
 
     A parameter and no input: claims never start training.
     """
-    own = Path("results/collected/ablations_rows.csv")
-    return own if own.is_file() else Path("results/reference/runs.csv")
+    return made_or_committed("ablations_rows.csv", "runs.csv")
 
 
 def cost_rows():
-    """What steps of the paper's recipe cost on a GPU: this machine's own measurements where they were made, else the
-    committed ones."""
-    own = Path("results/collected/paper_cost.csv")
-    return own if own.is_file() else Path("results/reference/paper_cost.csv")
+    """What steps of the paper's recipe cost on a GPU."""
+    return made_or_committed("paper_cost.csv", "paper_cost.csv")
 
 
-def digest_of_recipes(sources):
-    """A hash of every recipe of some grids."""
-    text = "".join(run.canonical_recipe for s in sources for run in GRIDS[s])
+def digest_of_recipes(runs):
+    """A hash of the recipes of runs."""
+    text = "".join(run.canonical_recipe for run in runs)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -50,8 +50,8 @@ rule draw_kernels:
         "results/collected/{kernels}_machine.csv",
     output:
         [
-            f"results/figures/{{kernels}}/{{kernels}}_{part}.{suffix}"
-            for part in ["labels", "roofline", "crossover"]
+            f"results/figures/{{kernels}}/{figure}.{suffix}"
+            for figure in kernel_figures("{kernels}")
             for suffix in SUFFIXES
         ],
     log:

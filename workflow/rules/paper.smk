@@ -18,7 +18,11 @@ rule check_paper:
         "../../envs/xmcbench.yaml"
     threads: workflow.cores
     params:
-        recipes=digest_of_recipes(["paper", "paper_official", "paper_printed"]),
+        recipes=digest_of_recipes(
+            run
+            for source in ["paper", "paper_official", "paper_printed"]
+            for run in GRIDS[source]
+        ),
         code=rooms_hash("training", "output", "topology", "encoder", "kernels"),
     shell:
         "xmcbench paper-check --out {output} --log {log}"
@@ -41,8 +45,7 @@ rule measure_paper_cost:
     resources:
         gpu=1,
     params:
-        cells=digest_of(Path("config/paper_cost.yaml")),
-        recipes=digest_of_recipes(["paper"]),
+        recipes=lambda w: digest_of_recipes(PROJECT.cost_runs()),
         code=rooms_hash("training", "output", "topology", "encoder", "kernels"),
     shell:
         "xmcbench paper-cost --out {output} --log {log}"

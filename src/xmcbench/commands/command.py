@@ -22,6 +22,18 @@ def known(values: dict[str, T], name: str, key: str) -> T:
     return values[name]
 
 
+def require_device(device: str, target: str, instead: str) -> None:
+    """Raise DeviceError before minutes of work if a target's device is missing; instead: the target for this machine."""
+    import torch
+
+    from xmcbench.errors import DeviceError
+
+    if device == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            f"{target}: this machine has no CUDA device that torch can use; allowed here: the target {instead}"
+        )
+
+
 def count(text: str) -> int:
     """Read a whole number of at least 1."""
     value = int(text)

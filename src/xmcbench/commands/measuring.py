@@ -4,7 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from xmcbench.commands.command import Register
+from xmcbench.commands.command import Register, require_device
 
 
 def register(command: Register) -> None:
@@ -38,14 +38,7 @@ def _kernels_collect(parsed: argparse.Namespace, log: logging.Logger) -> None:
 
 def _kernels_device(parsed: argparse.Namespace, log: logging.Logger) -> None:
     """Say before minutes of benchmarks, not after, that there is nothing to measure."""
-    import torch
-
-    from xmcbench.errors import DeviceError
-
-    if parsed.device == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(
-            "kernels_gpu: this machine has no CUDA device that torch can use; allowed here: the target kernels"
-        )
+    require_device(parsed.device, "kernels_gpu", "kernels")
 
 
 def _kernels_figures(parsed: argparse.Namespace, log: logging.Logger) -> None:

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xmcbench.commands.command import Register, known
+from xmcbench.commands.command import Register, known, require_device
 
 if TYPE_CHECKING:
     from xmcbench.planned_run import Run
@@ -62,9 +62,13 @@ def register(command: Register) -> None:
 FIXED_THREADS = {"MKL_DYNAMIC": "FALSE", "OMP_DYNAMIC": "FALSE", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 
 
-def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:
+def _fix_threads() -> None:
     for name, value in FIXED_THREADS.items():
         os.environ.setdefault(name, value)
+
+
+def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    _fix_threads()
     from xmcbench.recipe import TrainRecipe, recipe_of
 
     recipe = recipe_of(json.loads(parsed.recipe))
@@ -93,8 +97,7 @@ def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:
 
 
 def _paper_check(parsed: argparse.Namespace, log: logging.Logger) -> None:
-    for name, value in FIXED_THREADS.items():
-        os.environ.setdefault(name, value)
+    _fix_threads()
     import tempfile
 
     from xmcbench.atomic import write_text
@@ -116,23 +119,16 @@ def _paper_check(parsed: argparse.Namespace, log: logging.Logger) -> None:
 
 
 def _paper_cost(parsed: argparse.Namespace, log: logging.Logger) -> None:
-    for name, value in FIXED_THREADS.items():
-        os.environ.setdefault(name, value)
+    _fix_threads()
     import tempfile
 
-    import torch
-
     from xmcbench.atomic import write_text
-    from xmcbench.errors import DeviceError
     from xmcbench.plan import Project
     from xmcbench.reporting.collect import csv_text
     from xmcbench.reporting.ledger import COLUMNS
     from xmcbench.training.paper_cost import Encoders, cost_of_all
 
-    if parsed.device == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(
-            "paper_cost: this machine has no CUDA device that torch can use; allowed here: the target paper_check"
-        )
+    require_device(parsed.device, "paper_cost", "paper_check")
     project = Project(parsed.config)
     runs = _chosen(project.cost_runs(), parsed)
     rows: list[dict[str, object]] = []

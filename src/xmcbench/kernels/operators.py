@@ -17,9 +17,6 @@ from xmcbench.kernels.update import RULES, Update
 
 LOSSES = ("squared_hinge", "bce")
 
-#: Labels that `rewire` moves at a time.
-REWIRED = 65_536
-
 
 @torch.library.custom_op("xmcbench::fixed_fan_in_scores", mutates_args=())
 def scores(
@@ -290,13 +287,10 @@ def rewire(
     moments: of the optimiser, L×K each. new_index_HK, source_HK: int64. new_HK: bool.
     """
     index_HK.copy_(new_index_HK.to(index_HK.dtype))
-    step = max(1, REWIRED // group)
+    labels = len(weight_LK)
+    source_LK, new_LK = (rows_of_labels(its, group, labels) for its in (source_HK, new_HK))
     for tensor_LK in [weight_LK, *moments]:
-        for first in range(0, len(source_HK), step):
-            rows, labels = slice(first, first + step), slice(first * group, (first + step) * group)
-            block = tensor_LK[labels]
-            source, new = (rows_of_labels(t[rows], group, len(block)) for t in (source_HK, new_HK))
-            block.copy_(block.gather(1, source).masked_fill_(new, 0))
+        tensor_LK.copy_(tensor_LK.gather(1, source_LK).masked_fill_(new_LK, 0))
 
 
 @rewire.register_fake

@@ -42,10 +42,10 @@ def datasets_table(collected: Collected, published_file: Path) -> tuple[pd.DataF
             there = next((row for row in its if row["quantity"] == quantity), None)
             raw[f"{quantity}, ours"] = own.get(quantity)
             raw[f"{quantity}, published"] = None if there is None else _number(float(there["value"]))
-            text[f"{heading}, ours"] = _text(quantity, own.get(quantity))
+            text[f"{heading}, ours"] = quantity_text(quantity, own.get(quantity))
             mark = " ?" if there is not None and there["certainty"] == "unverified" else ""
             value = None if there is None else float(there["value"])
-            text[f"{heading}, published"] = _text(quantity, value) + mark
+            text[f"{heading}, published"] = quantity_text(quantity, value) + mark
         raw["source"] = text["Source"] = "; ".join(
             dict.fromkeys(part for row in its for part in str(row["source"]).split("; "))
         )
@@ -93,7 +93,8 @@ def _number(value: float) -> float | int:
     return int(value) if value.is_integer() else value
 
 
-def _text(quantity: str, value: float | None) -> str:
+def quantity_text(quantity: str, value: float | None) -> str:
+    """Return a statistic as it is shown."""
     if value is None:
         return ""
     return f"{value:,.2f}" if "_per_" in quantity else f"{value:,.0f}"

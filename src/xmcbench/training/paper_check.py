@@ -13,13 +13,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from xmcbench.data.batches import Batches
 from xmcbench.data.dataset import DatasetSpec, SampleSpec
 from xmcbench.data.inverse_frequency import inverse_document_frequency
-from xmcbench.data.label_groups import random_groups
 from xmcbench.data.prepare import prepare
 from xmcbench.data.sample import sample
 from xmcbench.data.store import PreparedStore
@@ -34,7 +32,7 @@ from xmcbench.training.loop import Trainer
 from xmcbench.training.network import Network
 from xmcbench.training.predict import predict
 from xmcbench.training.run import configure_torch
-from xmcbench.training.stand_ins import SHARE, stand_in_data, stand_in_encoder
+from xmcbench.training.stand_ins import SHARE, stand_in_data, stand_in_encoder, stand_in_groups
 
 STEPS, RESUME_AFTER, INTERVAL, BATCH = 4, 2, 3, 8
 COLUMNS = [
@@ -182,11 +180,7 @@ def _trainer(recipe: TrainRecipe, store: PreparedStore, tokens: TokenStore) -> T
         recipe.seed,
         recipe.data.length_bucket,
     )
-    group_L = None
-    if recipe.auxiliary is not None:
-        group_L = torch.from_numpy(
-            random_groups(store.labels, recipe.auxiliary.groups, recipe.seed).astype(np.int64)
-        )
+    group_L = stand_in_groups(recipe, store.labels)
     network = Network(
         recipe,
         store.labels,

@@ -17,11 +17,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from xmcbench.data.batches import Batch, Batches
 from xmcbench.data.dataset import DatasetSpec
-from xmcbench.data.label_groups import random_groups
 from xmcbench.errors import ConfigError
 from xmcbench.output.layer import GrowthBatch
 from xmcbench.planned_run import COST_BUDGET, Run
@@ -32,7 +30,7 @@ from xmcbench.training.hardware import environment
 from xmcbench.training.loop import Trainer
 from xmcbench.training.network import Network
 from xmcbench.training.run import configure_torch
-from xmcbench.training.stand_ins import random_encoder
+from xmcbench.training.stand_ins import random_encoder, stand_in_groups
 
 #: The first steps make optimiser state and compile kernels, so they count for no clock; the peak counts from the second on.
 WARM_UP, STEPS = 2, 5
@@ -142,11 +140,7 @@ def _rewire(trainer: Trainer, batch: Batch, meter: DeviceMeter) -> list[Row]:
 
 
 def _trainer(recipe: TrainRecipe, labels: int, vocabulary: int, device: str) -> Trainer:
-    group_L: Tensor | None = None
-    if recipe.auxiliary is not None:
-        group_L = torch.from_numpy(
-            random_groups(labels, recipe.auxiliary.groups, recipe.seed).astype(np.int64)
-        )
+    group_L = stand_in_groups(recipe, labels)
     network = Network(
         recipe, labels, vocabulary, 0, lambda: np.ones(vocabulary), group_L, drawn_on=device
     ).to(device)

@@ -7,13 +7,16 @@ what is computed is the real code path and means nothing.
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from xmcbench.data.dataset import DatasetSpec
+from xmcbench.data.label_groups import random_groups
 from xmcbench.data.synthetic import SyntheticSource
 from xmcbench.errors import ConfigError, allowed
 from xmcbench.packaged_minilm import folder as packaged_folder
+from xmcbench.recipe import TrainRecipe
 
 LAYERS = 2
 #: Of a data set's documents and labels.
@@ -100,6 +103,13 @@ def byte_pairs(texts: Iterable[str], size: int = 2000) -> Tokenizer:
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0))
     return tokenizer
+
+
+def stand_in_groups(recipe: TrainRecipe, labels: int) -> torch.Tensor | None:
+    """Return random label groups, if a recipe has an auxiliary objective."""
+    if recipe.auxiliary is None:
+        return None
+    return torch.from_numpy(random_groups(labels, recipe.auxiliary.groups, recipe.seed).astype(np.int64))
 
 
 def stand_in_data(spec: DatasetSpec) -> DatasetSpec:

@@ -6,19 +6,14 @@ import pandas as pd
 
 from xmcbench.data.dataset import DatasetSpec
 from xmcbench.plan import Project
+from xmcbench.reporting.dataset_table import QUANTITIES, quantity_text
 
 TITLE = "Table 1: data sets"
 CAPTION = (
     "Documents and labels of the whole sets as declared and, where the files are at hand, enforced; labels a training document "
     "and training documents a label as counted, or as published (with the source)."
 )
-HEADINGS = {
-    "documents_train": "Training documents",
-    "documents_test": "Test documents",
-    "labels": "Labels",
-    "labels_per_document": "Labels a document",
-    "documents_per_label": "Documents a label",
-}
+HEADINGS = {key: text for key, text in QUANTITIES.items() if key != "documents_per_label_with_test"}
 
 
 def table_of_recipes(
@@ -31,7 +26,7 @@ def table_of_recipes(
         spec = project.datasets[name]
         numbers, source = statistics_of(spec)
         raw_rows.append({"dataset": name, **numbers, "source": source})
-        text = {heading: _text(numbers[key]) for key, heading in HEADINGS.items()}
+        text = {heading: quantity_text(key, numbers[key]) for key, heading in HEADINGS.items()}
         text_rows.append({"Data set": spec.label, **text, "Source of the means": source})
     return pd.DataFrame(raw_rows, dtype=object), pd.DataFrame(text_rows)
 
@@ -52,9 +47,3 @@ def statistics_of(spec: DatasetSpec) -> tuple[dict[str, float | None], str]:
     numbers["labels_per_document"] = published.labels_per_document
     numbers["documents_per_label"] = published.documents_per_label
     return numbers, published.source or ""
-
-
-def _text(value: float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:,}" if isinstance(value, int) else f"{value:.2f}"
