@@ -124,7 +124,7 @@ class Output(Section):
     weight_dtype: Literal["float32", "bfloat16", "float8_e4m3fn"] = "float32"
     #: What computes a streaming layer: a name of `kernels.dispatch.BACKENDS`.
     backend: Literal["auto", "cpu", "triton", "torch"] = "auto"
-    #: Labels a chunked layer scores at a time.
+    #: Labels a chunked layer scores at a time on a CPU; on a GPU as many as `kernels.blocks.CHUNK_BYTES` allow.
     chunk: PositiveInt = 4096
     #: Keys of a layer that is not ours; its class checks them.
     options: dict[str, bool | int | float | str] = {}

@@ -17,7 +17,7 @@ from xmcbench.recipe import Output, OutputOptimizer
 from xmcbench.training.losses import LOSSES
 from xmcbench.training.optimizers import output_optimizer
 
-from .measure import Call, Setting, compare, copy_rate, extra_device_bytes, fastest, sgemm_rate
+from .measure import Call, Setting, compare, copy_rate, extra_device_bytes, sgemm_rate
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no CUDA device: nothing to time on a GPU"
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 DEVICE, BACKEND = "cuda", "triton"
 L, D = 670_091, 768
 #: A dense layer of L = 670,091 is 2 GB, its AdamW moments 4 GB, all scores of B = 128 0.3 GB.
-CHUNKS = (8192, 32_768, 131_072)
+CHUNK = 32_768
 FAN_INS = (32, 64, 128)
 ROUNDS = 7
 
@@ -97,9 +97,7 @@ def test_fused_step(benchmark: BenchmarkFixture, dtype: str, batch: int) -> None
     ours, *others = (
         step("fixed_fan_in", batch, fan_in=k, weight_dtype=dtype, backend=BACKEND) for k in FAN_INS
     )
-    chunked = fastest(
-        [step("dense_chunked", batch, chunk=chunk, weight_dtype=dtype) for chunk in CHUNKS], DEVICE
-    )
+    chunked = step("dense_chunked", batch, weight_dtype=dtype)
     peers: dict[str, Call] = {
         f"fixed_fan_in.{k}": other for k, other in zip(FAN_INS[1:], others, strict=True)
     }
@@ -124,11 +122,7 @@ def test_ways_to_the_feature_gradient(benchmark: BenchmarkFixture, batch: int) -
 @pytest.mark.parametrize("way", ["fixed_fan_in", "dense_chunked", "dense"])
 def test_step_against_label_count(benchmark: BenchmarkFixture, way: str, labels: int) -> None:
     """Time and memory of a step as the label space grows: fused and sparse, dense by chunks, dense as people write it."""
-    output = {
-        "fixed_fan_in": {"fan_in": 32, "backend": BACKEND},
-        "dense_chunked": {"chunk": CHUNKS[1]},
-        "dense": {},
-    }[way]
+    output = {"fan_in": 32, "backend": BACKEND} if way == "fixed_fan_in" else {}
     ours = step(way, 64, labels=labels, **output)
     fan_in = 32 if way == "fixed_fan_in" else D
     columns = setting(f"{way}.train_step", 64, fan_in, labels, loss="bce", optimizer="sgd")
@@ -174,12 +168,12 @@ def test_forward(benchmark: BenchmarkFixture, fan_in: int, batch: int) -> None:
 
 def test_top_5(benchmark: BenchmarkFixture) -> None:
     sparse = made(L, kind="fixed_fan_in", fan_in=32, backend=BACKEND)
-    dense = made(L, kind="dense_chunked", chunk=CHUNKS[1])
+    dense = made(L, kind="dense_chunked")
     x_BD = torch.randn(256, D, device=DEVICE)
     weight_LD = dense.weight_LD.detach()
 
     def by_chunks() -> tuple[torch.Tensor, torch.Tensor]:
-        best = [torch.topk(x_BD @ rows.t(), 5) for rows in weight_LD.split(CHUNKS[1])]
+        best = [torch.topk(x_BD @ rows.t(), 5) for rows in weight_LD.split(CHUNK)]
         return torch.topk(torch.cat([b.values for b in best], 1), 5)
 
     peers = {"dense.top_k": by_chunks, "dense.top_k, TF32": with_tf32(by_chunks)}

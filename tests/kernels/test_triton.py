@@ -14,7 +14,7 @@ from torch import Tensor
 
 from xmcbench.errors import KernelError, NonFiniteError
 from xmcbench.kernels import native, operators, reference
-from xmcbench.output import build
+from xmcbench.output import build, dense_chunked
 from xmcbench.positives import Positives
 from xmcbench.recipe import Output
 from xmcbench.training.losses import LOSSES
@@ -360,9 +360,11 @@ def test_the_feature_gradient_has_no_atomics_where_torch_is_told_to_be_determini
     ("dtype", "rule"), [("float32", "adamw"), ("bfloat16", "adamw"), ("float32", "sgd"), ("bfloat16", "sgd")]
 )
 def test_a_dense_chunk_that_is_not_finite_is_named_and_left_alone(
-    dtype: str, rule: str, device: torch.device
+    dtype: str, rule: str, device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Plain SGD in float32 goes through the library's sum of products, everything else through the kernel."""
+    # A GPU's chunk follows from bytes: of 6 documents in float32, or of weights of 8 features made wide.
+    monkeypatch.setattr(dense_chunked, "CHUNK_BYTES", 4 * 4 * (6 if dtype == "float32" else 8))
     recipe = Output(kind="dense_chunked", chunk=4, backend="triton", weight_dtype=dtype)
     layer = build(8, 10, recipe, torch.Generator().manual_seed(1)).to(device)
     with torch.no_grad():

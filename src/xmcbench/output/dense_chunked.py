@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from xmcbench.errors import NonFiniteError
 from xmcbench.kernels import blocks, choose, operators
-from xmcbench.kernels.blocks import Loss
+from xmcbench.kernels.blocks import CHUNK_BYTES, Loss
 from xmcbench.kernels.update import Update, update_of
 from xmcbench.output.dense import Dense
 from xmcbench.output.layer import StepResult
@@ -31,6 +31,17 @@ class DenseChunked(Dense):
         self.chunk = recipe.chunk
         self.backend = recipe.backend
         self.weight_LD = nn.Parameter(self.weight_LD.detach().to(getattr(torch, recipe.weight_dtype)))
+
+    def labels_at_a_time(self, documents: int) -> int:
+        """Return a chunk's labels: the recipe's on a CPU, whose caches it must fit.
+
+        On a GPU a chunk costs some 25 launches of 10 µs each, whatever its size, so that it is as large as `CHUNK_BYTES` of
+        scores, and of narrow weights made wide, allow.
+        """
+        if not self.weight_LD.is_cuda:
+            return self.chunk
+        narrow = self.weight_LD.dtype != torch.float32
+        return min(self.labels, max(1, CHUNK_BYTES // (4 * max(1, documents, self.features * narrow))))
 
     def forward(self, x_BD: Tensor) -> Tensor:
         return nn.functional.linear(x_BD, self.weight_LD.to(x_BD.dtype), self.bias_L)
@@ -57,9 +68,9 @@ class DenseChunked(Dense):
                 x_BD.contiguous(), positives, loss, (weight, bias), scale, generator.initial_seed()
             )
         grad_x_BD = torch.zeros_like(x_BD)
-        value, zeros = 0.0, 0
-        for first in range(0, self.labels, self.chunk):
-            rows = slice(first, min(first + self.chunk, self.labels))
+        value, zeros, chunk = 0.0, 0, self.labels_at_a_time(len(x_BD))
+        for first in range(0, self.labels, chunk):
+            rows = slice(first, min(first + chunk, self.labels))
             weight_lD = self.weight_LD[rows].to(x_BD.dtype)
             z_Bl = torch.addmm(self.bias_L[rows], x_BD, weight_lD.t())
             its = blocks.block_positives(positives, rows.start, rows.stop)
@@ -75,6 +86,7 @@ class DenseChunked(Dense):
             grad_x_BD.addmm_(gradient_Bl, weight_lD)
             self._update(rows, gradient_Bl, x_BD, weight, generator)
             bias.apply(self.bias_L, gradient_Bl.sum(dim=0), rows)
+            del z_Bl, gradient_Bl  # one chunk's scores exist, not also those of the last one
         return StepResult(value, grad_x_BD, zeros / (len(x_BD) * self.labels))
 
     def _fuses(self, dtype: torch.dtype) -> bool:
@@ -95,27 +107,30 @@ class DenseChunked(Dense):
         key: int,
     ) -> StepResult:
         """Take the step on a GPU: gradient product and update are one kernel, and the host waits twice, not per chunk."""
-        starts = range(0, self.labels, self.chunk)
+        chunk = self.labels_at_a_time(len(x_BD))
+        starts = range(0, self.labels, chunk)
         label_P, row_P = positives.by_label()
         edges = torch.tensor([*starts, self.labels], device=label_P.device)
         bounds = torch.searchsorted(label_P, edges).tolist()
         grad_x_BD, one_B1 = torch.zeros_like(x_BD), x_BD.new_ones(len(x_BD), 1)
-        found = []
+        terms, sounds, nonzeros = [], [], []
         for first, begin, end in zip(starts, bounds[:-1], bounds[1:], strict=True):
-            rows = slice(first, min(first + self.chunk, self.labels))
+            rows = slice(first, min(first + chunk, self.labels))
             weight_lD = self.weight_LD[rows].to(x_BD.dtype)
             z_Bl = torch.addmm(self.bias_L[rows], x_BD, weight_lD.t())
             its = Positives(positives.documents, row_P[begin:end], label_P[begin:end] - first)
             term, gradient_Bl = loss.in_place(z_Bl, its)
             sound = torch.isfinite(gradient_Bl.sum())
-            nonzero = torch.count_nonzero(gradient_Bl)
-            found.append(torch.stack([term.double(), nonzero.double(), sound.double()]))
-            gradient_Bl.mul_(scale)
+            terms.append(term)
+            sounds.append(sound)
+            nonzeros.append(torch.count_nonzero(gradient_Bl))
+            if scale != 1:
+                gradient_Bl.mul_(scale)
             grad_x_BD.addmm_(gradient_Bl, weight_lD)
             # A chunk that is not sound writes nothing, neither weights nor bias (whose one feature is 1).
             if self._adds_up(updates[0]):
                 gradient_Bl.masked_fill_(~sound, 0.0)
-                self.weight_LD.data[rows].addmm_(gradient_Bl.t(), x_BD, alpha=-updates[0].rate)
+                self._add_product(rows, gradient_Bl, x_BD, updates[0])
             else:
                 operators.gpu().dense_update(
                     x_BD, gradient_Bl, self.weight_LD[rows], updates[0], sound, first, key
@@ -123,14 +138,16 @@ class DenseChunked(Dense):
             operators.gpu().dense_update(
                 one_B1, gradient_Bl, self.bias_L[rows, None], updates[1].as_column(), sound, first, key
             )
-        values, nonzeros, sounds = torch.stack(found, dim=1).tolist()
-        for first, well in zip(starts, sounds, strict=True):
+            del z_Bl, gradient_Bl
+        found = [torch.stack(of_chunks).double() for of_chunks in (terms, nonzeros, sounds)]
+        value_C, nonzero_C, sound_C = torch.stack(found).tolist()
+        for first, well in zip(starts, sound_C, strict=True):
             if not well:
                 raise NonFiniteError(
-                    f"output layer: a gradient of labels {first} … {min(first + self.chunk, self.labels) - 1} "
+                    f"output layer: a gradient of labels {first} … {min(first + chunk, self.labels) - 1} "
                     "is not finite; they were left as they were"
                 )
-        return StepResult(sum(values), grad_x_BD, 1 - sum(nonzeros) / (len(x_BD) * self.labels))
+        return StepResult(sum(value_C), grad_x_BD, 1 - sum(nonzero_C) / (len(x_BD) * self.labels))
 
     def _adds_up(self, update: Update) -> bool:
         """Tell whether the update is one sum of products, which the library adds into the weights faster than our kernel."""
@@ -142,10 +159,14 @@ class DenseChunked(Dense):
         self, rows: slice, gradient_Bl: Tensor, x_BD: Tensor, update: Update, generator: torch.Generator
     ) -> None:
         if update.rule == "sgd" and self.weight_LD.dtype == x_BD.dtype:
-            keep = 1 - update.rate * update.decay
-            self.weight_LD.data[rows].addmm_(gradient_Bl.t(), x_BD, beta=keep, alpha=-update.rate)
+            self._add_product(rows, gradient_Bl, x_BD, update)
         else:
             update.apply(self.weight_LD, gradient_Bl.t() @ x_BD, rows, generator)
+
+    def _add_product(self, rows: slice, gradient_Bl: Tensor, x_BD: Tensor, update: Update) -> None:
+        """Take a step of plain SGD: one sum of products, which never forms the gradient."""
+        keep = 1 - update.rate * update.decay
+        self.weight_LD.data[rows].addmm_(gradient_Bl.t(), x_BD, beta=keep, alpha=-update.rate)
 
     @torch.no_grad()
     def top_k(self, x_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
@@ -153,22 +174,23 @@ class DenseChunked(Dense):
             rows = slice(first, last)
             return nn.functional.linear(x_BD, self.weight_LD[rows].to(x_BD.dtype), self.bias_L[rows])
 
-        return blocks.top_k(scores_of, self.labels, k, self.chunk)
+        return blocks.top_k(scores_of, self.labels, k, self.labels_at_a_time(len(x_BD)))
 
     def memory(self, optimizer: torch.optim.Optimizer | None = None, batch: int = 0) -> dict[str, int]:
         kinds = super().memory(optimizer, batch)
-        chunk = min(self.chunk, self.labels)
+        chunk = min(self.labels_at_a_time(batch), self.labels)
         # Plain SGD adds the product straight into float32 weights; every other rule forms one chunk's gradient.
         plain = isinstance(optimizer, torch.optim.SGD) and not optimizer.defaults["momentum"]
         narrow = self.weight_LD.dtype != torch.float32
         kinds["gradient"] = 0 if plain and not narrow else chunk * self.features * 4
-        if self.weight_LD.is_cuda and self._fuses(torch.float32):
+        on_gpu = self.weight_LD.is_cuda and self._fuses(torch.float32)
+        if on_gpu:
             kinds["gradient"] = 0  # it exists in registers alone
         if batch:
             kinds["scores"] = batch * chunk * 4
-            copies = 0 if plain else 1  # AdamW's root; momentum needs no more
+            copies = 0 if plain or on_gpu else 1  # AdamW's root; momentum needs no more
             if narrow:
-                copies = COPIES[self.weight_LD.dtype]
+                copies = 1 if on_gpu else COPIES[self.weight_LD.dtype]
             kinds["scratch"] = (copies * chunk + batch) * self.features * 4
         return kinds
 

@@ -14,6 +14,7 @@ RIVALS = {
     "× dense": "dense.train_step",
     "× dense, TF32": "dense.train_step, TF32",
     "× dense, chunked": "dense_chunked.train_step",
+    "× dense, chunked, TF32": "dense_chunked.train_step, TF32",
     "× fixed fan-in": "fixed_fan_in.train_step",
 }
 

@@ -8,6 +8,19 @@ from torch import Tensor
 
 from xmcbench.positives import Positives
 
+#: Bytes of a loss that a GPU may hold at a time.
+LOSS_BYTES = 32 << 20
+
+
+def documents_at_a_time(z_BL: Tensor) -> int:
+    """Return of how many documents the loss may exist at a time: on a CPU one, whose labels fit its caches.
+
+    On a GPU each of these steps is a launch, some 10 µs of the host's, so it takes as many documents as `LOSS_BYTES` hold.
+    """
+    if not z_BL.is_cuda:
+        return 1
+    return max(1, LOSS_BYTES // max(1, z_BL.shape[1] * z_BL.element_size()))
+
 
 class SquaredHinge:
     """ℓ = (1/B) Σ max(0, 1 − (2y−1)·z)² (paper §2.2): an easy negative, z ≤ −1, has exactly zero gradient."""
@@ -42,9 +55,11 @@ class BinaryCrossEntropy:
         return self.in_place(z_BL.clone(), positives)
 
     def in_place(self, z_BL: Tensor, positives: Positives) -> tuple[Tensor, Tensor]:
-        """Return the loss, and ∂ℓ/∂z_BL where the scores were; the loss of one document's labels exists at a time."""
+        """Return the loss, and ∂ℓ/∂z_BL where the scores were; the loss of a few documents' labels exists at a time."""
         pair = (positives.row_P, positives.label_P)
-        terms = [torch.nn.functional.softplus(z_L).sum() for z_L in z_BL]
+        terms = [
+            torch.nn.functional.softplus(z_bL).sum() for z_bL in torch.split(z_BL, documents_at_a_time(z_BL))
+        ]
         value = torch.stack(terms).sum() - z_BL[pair].sum()
         gradient_BL = z_BL.sigmoid_().div_(positives.documents)
         gradient_BL[pair] -= 1 / positives.documents

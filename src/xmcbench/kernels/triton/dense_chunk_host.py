@@ -23,7 +23,8 @@ def dense_update(
     """Update a chunk of dense weights by grad_zᵀ·x, in place; the update's moments are those of the whole layer.
 
     sound: one bool; if it is false nothing is written. first_label: of the chunk."""
-    (documents, features), labels, size = x_BD.shape, grad_z_Bl.shape[1], shapes.DENSE
+    (documents, features), labels = x_BD.shape, grad_z_Bl.shape[1]
+    size = shapes.dense_blocks(features, weight_lD.dtype == torch.bfloat16)
     rows = slice(first_label, first_label + labels)
     run(
         dense_chunk.dense_update,
