@@ -64,8 +64,9 @@ class Encoder(Section):
     #: The backward pass computes activations again in place of keeping them.
     activation_checkpointing: bool = False
     velora: Velora | None = None
-    #: The encoder computes in this type (autocast); its weights and what follows it stay float32.
-    autocast: Literal["bfloat16"] | None = None
+    #: The encoder computes in this type (autocast); its weights and what follows it stay float32. With float16 its
+    #: gradients are scaled, and a step whose gradients overflow is left out.
+    autocast: Literal["bfloat16", "float16"] | None = None
     dropout: Share = 0.3
     optimizer: EncoderOptimizer = EncoderOptimizer()
 

@@ -97,6 +97,51 @@ def test_autocast_computes_in_bfloat16_and_hands_on_float32(
     assert ours == pytest.approx(theirs, rel=1e-2) and ours != theirs
 
 
+def test_float16_scales_the_encoders_gradients_and_takes_the_scale_off_again(
+    smoke_runs: dict[str, Run], smoke: SmokeData
+) -> None:
+    run = smoke_runs["fixed_fan_in_set_aux"]
+    wide = trainer_of(run, smoke, 16, 2, dropout=0.0)
+    half = trainer_of(run, smoke, 16, 2, dropout=0.0, autocast="float16")
+    seen: list[float] = []
+    half.network.encoder.hidden.register_full_backward_hook(
+        lambda m, i, out: seen.append(float(out[0].norm()))
+    )
+    for trainer in (wide, half):
+        trainer.train_step(trainer.batches.at(0))
+    assert half.scaler.get_scale() == 2**12
+    ours, theirs = (t.history[0]["encoder_gradient_norm"] for t in (half, wide))
+    assert ours == pytest.approx(theirs, rel=1e-2) and ours != theirs
+    assert min(seen) > 100 * theirs, "what flows back through the encoder is not scaled"
+    first, second = (dict(t.network.encoder.named_parameters()) for t in (half, wide))
+    for name, parameter in first.items():
+        assert parameter.dtype == torch.float32
+        torch.testing.assert_close(parameter, second[name], rtol=0.05, atol=2e-3)
+
+
+def test_a_step_whose_float16_gradients_overflow_is_left_out_and_the_scale_halved(
+    smoke_runs: dict[str, Run], smoke: SmokeData
+) -> None:
+    trainer = trainer_of(smoke_runs["fixed_fan_in_set"], smoke, 32, 1, dropout=0.0, autocast="float16")
+    trainer.scaler = torch.amp.GradScaler("cpu", init_scale=2.0**100)
+    before = [p.detach().clone() for p in trainer.network.encoder.parameters()]
+    output = trainer.network.output.weight_LK.detach().clone()
+    trainer.train_step(trainer.batches.at(0))
+    for was, now in zip(before, trainer.network.encoder.parameters(), strict=True):
+        assert torch.equal(was, now)
+    assert not torch.equal(output, trainer.network.output.weight_LK), "the output layer has no float16 in it"
+    assert trainer.scaler.get_scale() == 2**99
+    assert trainer.history[0]["encoder_gradient_norm"] is None
+
+    kept = trainer.checkpoint()
+    other = trainer_of(smoke_runs["fixed_fan_in_set"], smoke, 32, 1, dropout=0.0, autocast="float16")
+    other.restore(kept)
+    other.train_step(other.batches.at(1))
+    trainer.train_step(trainer.batches.at(1))
+    assert other.scaler.get_scale() == trainer.scaler.get_scale() == 2**98
+    assert other.history == trainer.history
+
+
 def test_warm_up_in_steps_and_a_coupled_decay(smoke_runs: dict[str, Run], smoke: SmokeData) -> None:
     run = smoke_runs["dense"]
     assert isinstance(run.recipe, TrainRecipe)

@@ -18,10 +18,15 @@ def norm(gradients: Gradients) -> float:
     return math.sqrt(sum(float(_values(g).norm()) ** 2 for g in gradients if g is not None))
 
 
+def finite(value: float) -> float | None:
+    """Return a number, or None for one that a file of JSON cannot hold: a norm of scaled gradients may overflow."""
+    return value if math.isfinite(value) else None
+
+
 def cosine(ours: Gradients, theirs: Gradients) -> float | None:
-    """Return the cosine of the angle between two gradients of the same parameters; None if either is zero."""
+    """Return the cosine of the angle between two gradients of the same parameters; None if either is zero or not finite."""
     length = norm(ours) * norm(theirs)
-    if length == 0:
+    if length == 0 or not math.isfinite(length):
         return None
     return sum(_product(a, b) for a, b in zip(ours, theirs, strict=True)) / length
 

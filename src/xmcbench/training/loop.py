@@ -26,7 +26,7 @@ from xmcbench.training.auxiliary import cutoff_step, fading_weight
 from xmcbench.training.checkpoint import Checkpoint, optimizer_state, restore_optimizer
 from xmcbench.training.device_meter import DeviceMeter
 from xmcbench.training.gradient_probe import GradientProbe
-from xmcbench.training.gradients import cosine, gradients_of, norm
+from xmcbench.training.gradients import cosine, finite, gradients_of, norm
 from xmcbench.training.hardware import peak_rss_bytes
 from xmcbench.training.losses import LOSSES
 from xmcbench.training.memory_meter import MemoryMeter, known_tensors, measured_memory
@@ -80,6 +80,9 @@ class Trainer:
         if recipe.gradient_probe is not None:
             self.probe = GradientProbe(recipe, network.output.features, network.output.labels, self.loss)
             network.probe, self.optimizers["probe"] = self.probe.layer, self.probe.optimizer
+        # Only float16 needs it: small gradients of the encoder would be zero. 2¹² is where the official code starts.
+        half = recipe.encoder.autocast == "float16"
+        self.scaler = torch.amp.GradScaler(self.device.type, init_scale=2.0**12, enabled=half)
         self.topology: Topology | None = None
         if recipe.topology is not None:
             self.topology = Topology(recipe.topology, self.total, derive(recipe.seed, "rewire"))
@@ -137,17 +140,21 @@ class Trainer:
                 share = part.documents / batch.documents
                 term = share * network.auxiliary.loss(its.dropped_BD, part.positives)
                 auxiliary = (auxiliary or 0.0) + float(term.detach())
-                _backward([(its.read_BD, gradient_BD), (weight * term, None)])
+                self._backward([(its.read_BD, gradient_BD), (weight * term, None)])
             else:
-                _backward([(its.read_BD, gradient_BD)])
+                self._backward([(its.read_BD, gradient_BD)])
 
+        # Their own steps were taken inside train_step.
+        others = [o for name, o in self.optimizers.items() if name not in {"output", "probe"}]
+        for optimizer in others:
+            self.scaler.unscale_(optimizer)
         gradients = gradients_of(network.encoder) if log_due else []
         nearness: dict[str, float | None] = {}
         if probed:
             nearness = {"probe_gradient_norm": norm(probed), "probe_cosine": cosine(gradients, probed)}
-        for name, optimizer in self.optimizers.items():
-            if name not in {"output", "probe"}:  # their own steps were taken inside train_step
-                optimizer.step()
+        for optimizer in others:
+            self.scaler.step(optimizer)  # which leaves out a step whose gradients overflowed
+        self.scaler.update()
         if self.step == 0:
             self.memory_bytes["declared"] = self._declared_memory(batch.documents)
         self.step += 1
@@ -162,7 +169,7 @@ class Trainer:
                     "loss": result.loss,
                     "auxiliary_loss": auxiliary,
                     "auxiliary_weight": weight,
-                    "encoder_gradient_norm": norm(gradients),
+                    "encoder_gradient_norm": finite(norm(gradients)),
                     **nearness,
                     "feature_gradient_norm": float(result.grad_x_BD.norm()),
                     "feature_variance": float(x_BD.detach().var(dim=0).mean())
@@ -188,7 +195,9 @@ class Trainer:
         # Dropout is a function of (seed, step, micro-batch), so that a resumed run and a second pass repeat it.
         torch.manual_seed(derive(recipe.seed, f"step, micro-batch {number}" if number else "step", self.step))
         with torch.autocast(
-            part.token_T.device.type, torch.bfloat16, enabled=recipe.encoder.autocast is not None
+            part.token_T.device.type,
+            getattr(torch, recipe.encoder.autocast or "bfloat16"),
+            enabled=recipe.encoder.autocast is not None,
         ):
             x_BD = network.encoder(part.token_T, part.offset_B)
         x_BD = x_BD.float()
@@ -221,6 +230,8 @@ class Trainer:
             values |= its_values
         self.clocks["peak_rss_bytes"] = max(self.clocks["peak_rss_bytes"], peak_rss_bytes())
         self._keep_peak()
+        if self.scaler.is_enabled():
+            values["gradient_scaler"] = self.scaler.state_dict()
         values |= {"epoch_loss": self.epoch_loss, "clocks": self.clocks, "memory_bytes": self.memory_bytes}
         return Checkpoint(self.step, tensors, values, self.history)
 
@@ -235,6 +246,8 @@ class Trainer:
         values = dict(checkpoint.values)
         self.epoch_loss = values.pop("epoch_loss")
         self.clocks, self.memory_bytes = values.pop("clocks"), values.pop("memory_bytes")
+        if self.scaler.is_enabled():
+            self.scaler.load_state_dict(values.pop("gradient_scaler"))
         self._drop_what_is_over()
         prefix = "network."
         state = {k.removeprefix(prefix): v for k, v in checkpoint.tensors.items() if k.startswith(prefix)}
@@ -270,18 +283,21 @@ class Trainer:
                 kinds[name] = 2 * weight + optimizer_bytes(self.optimizers[name])
         return kinds
 
+    def _backward(self, ends: list[tuple[Tensor, Tensor | None]]) -> None:
+        """Go back from tensors with their gradients; what a frozen encoder gave has nothing behind it.
+
+        A scalar has none: its gradient is 1. All of them are scaled alike where the encoder computes in float16.
+        """
+        trained = [(end, end.new_ones(()) if g is None else g) for end, g in ends if end.requires_grad]
+        if trained:
+            scaled = [self.scaler.scale(gradient) for _, gradient in trained]
+            torch.autograd.backward([end for end, _ in trained], scaled)
+
     def _require_finite(self, tensor: Tensor, name: str) -> None:
         if not math.isfinite(float(tensor.detach().sum())):
             raise NonFiniteError(
                 f"step {self.step + 1}: {name} is not finite; the last checkpoint is the good state"
             )
-
-
-def _backward(ends: list[tuple[Tensor, Tensor | None]]) -> None:
-    """Go back from tensors with their gradients; what a frozen encoder gave has nothing behind it."""
-    trained = [end for end in ends if end[0].requires_grad]
-    if trained:
-        torch.autograd.backward([end for end, _ in trained], [gradient for _, gradient in trained])
 
 
 def joined(parts: list[Tensor]) -> Tensor:
