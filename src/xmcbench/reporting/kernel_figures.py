@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from xmcbench.errors import DataError
 from xmcbench.reporting import style
@@ -81,8 +81,9 @@ def label_costs(rows: pd.DataFrame) -> Figure:
     for axes, unit in ((left, "seconds a step"), (right, "weights and step (GiB)")):
         axes.set_xscale("log")
         axes.set_yscale("log")
+        _plain_numbers(axes)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("labels")
         axes.set_ylabel(unit)
     figure.canvas.draw()
@@ -178,4 +179,6 @@ def _plain_numbers(axes: Axes) -> None:
     """Label logarithmic axes 1, 2, 5, 10 … instead of powers of ten."""
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-        axis.set_minor_formatter(FuncFormatter(lambda v, _: f"{v:g}" if f"{v:g}"[0] in "25" else ""))
+        axis.set_minor_formatter(
+            FuncFormatter(lambda v, _: f"{v:g}" if f"{v:g}".lstrip("0.")[:1] in {"2", "5"} else "")
+        )
