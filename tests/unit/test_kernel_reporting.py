@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from xmcbench.cli import main
 from xmcbench.errors import DataError
+from xmcbench.reporting.benchmark_file import environment_of
 from xmcbench.reporting.kernel_figures import crossover, draw_kernel_figures, label_costs, roofline
 from xmcbench.reporting.kernel_rows import COLUMNS, write_kernel_rows
 from xmcbench.reporting.kernel_tables import gpu_tables, kernel_tables
@@ -135,3 +137,16 @@ def test_a_gpus_best_dense_step_may_round_its_products(tmp_path: Path) -> None:
     assert line.get_ydata().tolist() == pytest.approx([1.5, 0.75]), "against the best rival, not the first"
     draw_kernel_figures(tmp_path, tmp_path / "figures", "kernels_gpu")
     assert {p.stem for p in (tmp_path / "figures").iterdir()} == set(kernel_figures("kernels_gpu"))
+
+
+def test_rows_name_the_machine_that_measured_not_the_one_that_collects(tmp_path: Path) -> None:
+    source = benchmarks(tmp_path, {**STEP, "seconds": 0.02, "peers": {"dense.train_step": 0.4}})
+    with pytest.raises(DataError, match="no machine is described"):
+        environment_of(source, "cpu")
+    told = json.loads(source.read_text()) | {"machine_info": {"xmcbench": {"cuda": ENVIRONMENT}}}
+    source.write_text(json.dumps(told))
+    with pytest.raises(DataError, match="not measured on cpu; allowed: cuda"):
+        environment_of(source, "cpu")
+    out = tmp_path / "collected" / "kernels_gpu.csv"
+    assert main(["kernels-collect", "--json", str(source), "--device", "cuda", "--out", str(out)]) == 0
+    assert set(pd.read_csv(out)["hardware"]) == {ENVIRONMENT["hardware"]}

@@ -30,10 +30,10 @@ def register(command: Register) -> None:
 
 
 def _kernels_collect(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.reporting.benchmark_file import environment_of
     from xmcbench.reporting.kernel_rows import write_kernel_rows
-    from xmcbench.training.hardware import environment
 
-    write_kernel_rows(parsed.json, environment(parsed.device), parsed.out)
+    write_kernel_rows(parsed.json, environment_of(parsed.json, parsed.device), parsed.out)
 
 
 def _kernels_device(parsed: argparse.Namespace, log: logging.Logger) -> None:
@@ -48,10 +48,10 @@ def _kernels_figures(parsed: argparse.Namespace, log: logging.Logger) -> None:
 
 
 def _loader_collect(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.reporting.benchmark_file import environment_of
     from xmcbench.reporting.loader_rows import write_loader_rows
-    from xmcbench.training.hardware import environment
 
-    write_loader_rows(parsed.json, environment("cpu"), parsed.out)
+    write_loader_rows(parsed.json, environment_of(parsed.json, "cpu"), parsed.out)
 
 
 def _label_frequencies(parsed: argparse.Namespace, log: logging.Logger) -> None:

@@ -154,7 +154,8 @@ class Trainer:
             nearness = {"probe_gradient_norm": norm(probed), "probe_cosine": cosine(gradients, probed)}
         for optimizer in others:
             self.scaler.step(optimizer)  # which leaves out a step whose gradients overflowed
-        self.scaler.update()
+        if others:  # a frozen encoder may be all there is
+            self.scaler.update()
         if self.step == 0:
             self.memory_bytes["declared"] = self._declared_memory(batch.documents)
         self.step += 1
