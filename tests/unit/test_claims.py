@@ -57,7 +57,7 @@ def test_a_claim_with_one_test_of_each_kind_is_mixed_and_one_without_runs_is_not
 
 def test_the_paper_and_its_relatives_are_all_there_and_their_runs_are_planned(project: Project) -> None:
     assert {f"C{n}" for n in range(1, 22)} <= set(CLAIMS)
-    grids = ("ablations", "t2_methods_full")
+    grids = ("ablations", "t2_methods_full", "transformer")
     runs = {(r.budget, r.dataset, r.method) for grid in grids for r in project.runs(grid)}
     runs |= {(COST_BUDGET, r.dataset, r.method) for r in project.cost_runs()}
     for claim in CLAIMS.values():
