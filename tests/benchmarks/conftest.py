@@ -2,13 +2,11 @@
 
 from typing import Any
 
-import pytest
 import torch
 
 from xmcbench.training.hardware import environment
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_benchmark_update_machine_info(machine_info: dict[str, Any]) -> None:
     devices = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
     machine_info["xmcbench"] = {device: environment(device) for device in devices}

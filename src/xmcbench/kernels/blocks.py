@@ -11,7 +11,7 @@ from torch import Tensor
 
 from xmcbench.positives import Positives
 
-#: Bytes of a chunk of labels that exist on a GPU at a time, where any do: scores or their gradients, and what is sorted.
+#: Bytes of a chunk that exist on a GPU at a time, where any do: scores, their loss or gradients, and what is sorted.
 CHUNK_BYTES = 32 << 20
 #: Gathered features that `bag_backward` holds at a time (elements).
 GATHERED = 4 << 20

@@ -39,7 +39,7 @@ class DenseChunked(Dense):
         scores, and of narrow weights made wide, allow.
         """
         if not self.weight_LD.is_cuda:
-            return self.chunk
+            return min(self.labels, self.chunk)
         narrow = self.weight_LD.dtype != torch.float32
         return min(self.labels, max(1, CHUNK_BYTES // (4 * max(1, documents, self.features * narrow))))
 
@@ -178,7 +178,7 @@ class DenseChunked(Dense):
 
     def memory(self, optimizer: torch.optim.Optimizer | None = None, batch: int = 0) -> dict[str, int]:
         kinds = super().memory(optimizer, batch)
-        chunk = min(self.labels_at_a_time(batch), self.labels)
+        chunk = self.labels_at_a_time(batch)
         # Plain SGD adds the product straight into float32 weights; every other rule forms one chunk's gradient.
         plain = isinstance(optimizer, torch.optim.SGD) and not optimizer.defaults["momentum"]
         narrow = self.weight_LD.dtype != torch.float32

@@ -6,20 +6,18 @@ Shapes: B documents, L labels, P positive pairs.
 import torch
 from torch import Tensor
 
+from xmcbench.kernels.blocks import CHUNK_BYTES
 from xmcbench.positives import Positives
-
-#: Bytes of a loss that a GPU may hold at a time.
-LOSS_BYTES = 32 << 20
 
 
 def documents_at_a_time(z_BL: Tensor) -> int:
     """Return of how many documents the loss may exist at a time: on a CPU one, whose labels fit its caches.
 
-    On a GPU each of these steps is a launch, some 10 µs of the host's, so it takes as many documents as `LOSS_BYTES` hold.
+    On a GPU each of these steps is a launch, some 10 µs of the host's, so it takes as many documents as `CHUNK_BYTES` hold.
     """
     if not z_BL.is_cuda:
         return 1
-    return max(1, LOSS_BYTES // max(1, z_BL.shape[1] * z_BL.element_size()))
+    return max(1, CHUNK_BYTES // max(1, z_BL.shape[1] * z_BL.element_size()))
 
 
 class SquaredHinge:
