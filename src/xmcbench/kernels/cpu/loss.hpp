@@ -1,31 +1,13 @@
-// Loss and score gradient of one label and one tile, and what a partition carries from label to label.
+// Loss and score gradient of one label and one tile.
 #pragma once
 
 #include <cmath>
 
-#include "group.hpp"
+#include "work.hpp"
 
 namespace {
 
 using namespace xmc;
-
-struct Work {  // what one partition carries from label to label
-    Buffer gw, row;
-    Group group;
-    LogSum logs;
-    vec losses = {};   // of the labels since the last flush
-    veci nonzero = {};  // −1 for each score gradient that is not zero, since the last flush
-    double loss = 0;
-    int64_t zeros = 0, skipped = 0, bad = -1;
-    Work(int64_t connections, const Layer &layer)
-        : gw(connections), row(up(layer.fan_in, W)), group(layer) {}
-    void flush() {
-        loss += (double)sum(losses);
-        zeros += sum(nonzero);  // the number of documents was added before
-        losses = vec{};
-        nonzero = veci{};
-    }
-};
 
 // Loss and its gradient for one label and one tile. Returns which vectors of g have one that is not zero, a bit each.
 template <int NV, Loss LOSS, bool MASKED>

@@ -74,6 +74,12 @@ int partitions(int64_t labels) {
     return int(n < 1 ? 1 : n > MAX_PARTITIONS ? MAX_PARTITIONS : n);
 }
 
+// The first label of partition p of `count`: always the first of a group.
+inline int64_t bound(const Layer &layer, int64_t p, int64_t count) {
+    const int64_t groups = up(layer.labels, layer.group) / layer.group, at = groups * p / count * layer.group;
+    return at < layer.labels ? at : layer.labels;
+}
+
 // Tile by tile, row by row; lanes behind the last document are zero.
 void pack(const Tiles &tiles, const float *x_DB, int64_t features, float *packed) {
     for (int64_t t = 0; t < tiles.count; t++) {

@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "loss.hpp"
+#include "work.hpp"
 
 namespace {
 

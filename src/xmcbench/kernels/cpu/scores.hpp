@@ -1,0 +1,37 @@
+// The scores of labels, one after another, for one tile of documents.
+#pragma once
+
+#include "group.hpp"
+#include "rows.hpp"
+
+namespace {
+
+using namespace xmc;
+
+// Call f(label, its NV vectors of scores) for labels [first, last); `first` begins a group.
+template <int NV, class Index, class F>
+inline __attribute__((always_inline)) void each_score(const Layer &layer, const float *x, int64_t first, int64_t last, Group &group, float *row,
+                       F &&f) {
+    const Index *index = static_cast<const Index *>(layer.index);
+    vec z[NV];
+    if (layer.group == 1) {
+        for (int64_t label = first; label < last; label++) {
+            const float *w = weights_of(layer, label, row);
+            scores<NV>(x, w, index + label * layer.fan_in, layer.fan_in, layer.bias[label], z);
+            f(label, z);
+        }
+        return;
+    }
+    for (int64_t at = first; at < last; at += layer.group) {
+        const int64_t count = at + layer.group < last ? layer.group : last - at;
+        group.gather<NV>(x, index + at / layer.group * layer.fan_in, layer.fan_in);
+        group.weights(layer, at, count);
+        group.scores<NV>(layer, at, count);
+        for (int64_t m = 0; m < count; m++) {
+            for (int v = 0; v < NV; v++) z[v] = load(group.g.p + (m * NV + v) * W);
+            f(at + m, z);
+        }
+    }
+}
+
+}  // namespace

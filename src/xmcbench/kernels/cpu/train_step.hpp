@@ -1,0 +1,180 @@
+// The fused step: score, loss gradient, gradients of weights and features, update, a label at a time.
+#pragma once
+
+#include "loss.hpp"
+#include "scores.hpp"
+#include "update.hpp"
+
+namespace {
+
+using namespace xmc;
+
+// A thread's buffers for one chunk of labels after another.
+struct ChunkWork : Work {
+    int64_t stride, size;  // floats from one label's weight gradient to the next; labels of a chunk
+    Buffer from, live, bias;
+    ChunkWork(const Layer &layer, const Tiles &tiles) : ChunkWork(layer, up(layer.fan_in, W), labels_of(layer, tiles)) {}
+
+   private:
+    ChunkWork(const Layer &layer, int64_t row, int64_t labels)
+        : Work(labels * row, layer), stride(row), size(labels), from(2 * (labels + 1)), live(labels), bias(labels) {}
+    static int64_t labels_of(const Layer &layer, const Tiles &tiles) {
+        const int64_t wanted = (tiles.count == 1 ? 8 : CHUNK / up(layer.fan_in, W)) / layer.group * layer.group;
+        return wanted < layer.group ? layer.group : wanted;
+    }
+};
+
+struct Chunk {
+    int64_t first, last;
+    const int64_t *from;  // where each label's positives begin (and the last one's end)
+    bool *live;
+    float *g_bias;
+};
+
+template <int NV, Loss LOSS, bool MASKED, class Index>
+void chunk_tile(const Layer &layer, const Step &step, const Chunk &chunk, const Positives &positives, const float *mask,
+                const float *x, float *gx, int64_t lane, int64_t batch, int64_t stride, Work &work) {
+    const Index *index = static_cast<const Index *>(layer.index);
+    const int64_t real = batch - lane < NV * W ? batch - lane : NV * W;
+    for (int64_t label = chunk.first; label < chunk.last; label++) {
+        const int64_t i = label - chunk.first;
+        const Index *inputs = index + label * layer.fan_in;
+        const float *w = weights_of(layer, label, work.row.p);
+        vec z[NV], g[NV], total = {};
+        scores<NV>(x, w, inputs, layer.fan_in, layer.bias[label], z);
+        const int64_t *rows = positives.row + chunk.from[i];
+        work.zeros += real;
+        const unsigned live = loss_gradient<NV, LOSS, MASKED>(step, step.label_weight ? step.label_weight[label] : 1.0f, z, mask, rows,
+                                            chunk.from[i + 1] - chunk.from[i], lane, 1.0f / (float)batch, work, g, total);
+        if (!live) continue;
+        if (LOSS == Loss::squared_hinge && 2 * __builtin_popcount(live) <= NV) {
+            // Few documents are not easy negatives: work on their vectors alone.
+            bool begun = chunk.live[i];
+            for (int v = 0; v < NV; v++) {
+                if (!(live >> v & 1)) continue;
+                spread<1, NV>(x + v * W, gx + v * W, w, inputs, layer.fan_in, g + v, !begun, work.gw.p + i * stride);
+                begun = true;
+            }
+        } else
+            spread<NV, NV>(x, gx, w, inputs, layer.fan_in, g, !chunk.live[i], work.gw.p + i * stride);
+        chunk.g_bias[i] += sum(total);
+        chunk.live[i] = true;
+    }
+}
+
+// The same for groups: labels whose gradients are all zero drop out of the products.
+template <int NV, Loss LOSS, bool MASKED, class Index>
+void chunk_tile_of_groups(const Layer &layer, const Step &step, const Chunk &chunk, const Positives &positives,
+                          const float *mask, const float *x, float *gx, int64_t lane, int64_t batch, int64_t stride, Work &work) {
+    const int64_t real = batch - lane < NV * W ? batch - lane : NV * W;
+    Group &group = work.group;
+    for (int64_t at = chunk.first; at < chunk.last; at += layer.group) {
+        const Index *inputs = static_cast<const Index *>(layer.index) + at / layer.group * layer.fan_in;
+        int64_t count = 0;
+        each_score<NV, Index>(layer, x, at, at + layer.group < chunk.last ? at + layer.group : chunk.last, group, nullptr,
+                   [&](int64_t label, const vec *z) {
+                       const int64_t i = label - chunk.first;
+                       vec g[NV], total = {};
+                       work.zeros += real;
+                       const unsigned live = loss_gradient<NV, LOSS, MASKED>(
+                           step, step.label_weight ? step.label_weight[label] : 1.0f, z, mask, positives.row + chunk.from[i],
+                           chunk.from[i + 1] - chunk.from[i], lane, 1.0f / (float)batch, work, g, total);
+                       if (!live) return;
+                       for (int v = 0; v < NV; v++) store(group.g.p + (count * NV + v) * W, g[v]);
+                       group.w[count] = group.w[label - at];
+                       group.label[count++] = i;
+                       chunk.g_bias[i] += sum(total);
+                   });
+        if (!count) continue;
+        group.spread<NV>(gx, inputs, layer.fan_in, count, work.gw.p, stride, chunk.live);
+        for (int64_t n = 0; n < count; n++) chunk.live[group.label[n]] = true;
+    }
+}
+
+template <class Index>
+void train_partition(const Layer &layer, const Step &step, const Update &update, const Positives &positives,
+                     const Tiles &tiles, const float *mask, const float *x, float *gx, int64_t first, int64_t last,
+                     ChunkWork &work, StepResult &result) {
+    const int64_t stride = work.stride, size = work.size;
+    int64_t *from = reinterpret_cast<int64_t *>(work.from.p);
+    bool *live = reinterpret_cast<bool *>(work.live.p);
+    work.begin();
+    int64_t p = 0;
+    for (int64_t n = positives.pairs; n > 0;) {  // lower bound of `first`
+        const int64_t half = n / 2;
+        if (positives.label[p + half] < first) p += half + 1, n -= half + 1;
+        else n = half;
+    }
+    for (int64_t at = first; at < last; at += size) {
+        const Chunk chunk{at, at + size < last ? at + size : last, from, live, work.bias.p};
+        const int64_t n = chunk.last - at;
+        for (int64_t i = 0; i < n; i++) {
+            from[i] = p;
+            while (p < positives.pairs && positives.label[p] == at + i) p++;
+            live[i] = false;
+            chunk.g_bias[i] = 0;
+        }
+        from[n] = p;
+        for (int64_t t = 0; t < tiles.count; t++) {
+            const int64_t offset = tiles.at(t, layer.features), lane = tiles.first(t) * W;
+            const bool full = lane + tiles.width(t) * W <= tiles.batch;
+#define TILE_OF(NV, LOSS)                                                                                            \
+    (layer.group > 1 ? (full ? chunk_tile_of_groups<NV, LOSS, false, Index> : chunk_tile_of_groups<NV, LOSS, true, Index>) \
+                     : (full ? chunk_tile<NV, LOSS, false, Index> : chunk_tile<NV, LOSS, true, Index>))(             \
+        layer, step, chunk, positives, mask + lane, x + offset, gx + offset, lane, tiles.batch, stride, work)
+#define CALL(NV)                            \
+    if (step.loss == Loss::squared_hinge)   \
+        TILE_OF(NV, Loss::squared_hinge);   \
+    else                                    \
+        TILE_OF(NV, Loss::bce)
+            FOR_WIDTH(tiles.width(t), CALL)
+#undef CALL
+        }
+        work.flush();
+        for (int64_t i = 0; i < n; i++) {
+            update_label(layer, update, at + i, live[i] ? work.gw.p + i * stride : nullptr, chunk.g_bias[i], work);
+            work.skipped += !live[i];
+        }
+    }
+    result = {work.total_loss(), work.zeros, work.skipped, work.bad};
+}
+
+StepResult train_step(const Layer &layer, const float *x_DB, int64_t batch, const Positives &positives,
+                      const Step &step, const Update &update, float *grad_x_DB, int threads) {
+    const Tiles tiles(batch);
+    const int count = partitions(layer.labels);
+    const int64_t size = layer.features * tiles.lanes();
+    Buffer x(size), gx(size * count), mask(tiles.lanes());
+    pack(tiles, x_DB, layer.features, x.p);
+    for (int64_t b = 0; b < tiles.lanes(); b++) {
+        const int32_t real = b < batch ? -1 : 0;
+        std::memcpy(mask.p + b, &real, 4);
+    }
+    StepResult results[MAX_PARTITIONS];
+#pragma omp parallel num_threads(threads_for(count, threads))
+    {
+        ChunkWork work(layer, tiles);
+#pragma omp for schedule(dynamic, 1)
+        for (int p = 0; p < count; p++) {
+            float *own = gx.p + p * size;
+            std::memset(own, 0, size * 4);
+            const int64_t first = bound(layer, p, count), last = bound(layer, p + 1, count);
+            if (layer.wide)
+                train_partition<int32_t>(layer, step, update, positives, tiles, mask.p, x.p, own, first, last, work, results[p]);
+            else
+                train_partition<uint16_t>(layer, step, update, positives, tiles, mask.p, x.p, own, first, last, work, results[p]);
+        }
+    }
+    unpack(tiles, gx.p, count, layer.features, grad_x_DB, threads);
+    StepResult sum{0, 0, 0, -1};
+    for (int p = 0; p < count; p++) {
+        sum.loss += results[p].loss;
+        sum.zeros += results[p].zeros;
+        sum.skipped += results[p].skipped;
+        if (sum.bad_label < 0) sum.bad_label = results[p].bad_label;
+    }
+    sum.loss /= (double)batch;
+    return sum;
+}
+
+}  // namespace

@@ -1,0 +1,44 @@
+// What is carried from label to label: the sums of a partition, and the buffers of the thread that works on it.
+#pragma once
+
+#include <cmath>
+
+#include "group.hpp"
+
+namespace {
+
+using namespace xmc;
+
+struct Tally {  // of one partition
+    LogSum logs;
+    vec losses = {};    // of the labels since the last flush
+    veci nonzero = {};  // −1 for each score gradient that is not zero, since the last flush
+    double loss = 0;
+    int64_t zeros = 0, skipped = 0, bad = -1;
+    void flush() {
+        loss += (double)sum(losses);
+        zeros += sum(nonzero);  // the number of documents was added before
+        losses = vec{};
+        nonzero = veci{};
+    }
+    double total_loss() const {
+        double total = loss;
+        for (int b = 0; b < W; b++)
+            total += std::log((double)logs.product[b]) + 0.69314718055994530942 * logs.exponent[b];
+        return total;
+    }
+};
+
+// A thread makes its buffers before it takes its first partition, and keeps them for the whole call: what a call holds
+// depends on the number of threads, not on which of them comes first.
+struct Work : Tally {
+    Buffer gw, row;
+    Group group;
+    Work(int64_t connections, const Layer &layer) : gw(connections), row(up(layer.fan_in, W)), group(layer) {}
+    void begin() { static_cast<Tally &>(*this) = Tally(); }
+};
+
+// The threads worth starting for `count` partitions.
+inline int threads_for(int count, int threads) { return threads < count ? threads : count; }
+
+}  // namespace
