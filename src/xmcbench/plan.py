@@ -2,7 +2,6 @@
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,44 +9,23 @@ from pydantic import ValidationError
 
 from xmcbench.config_files import BudgetFile, Cell, CostFile, GridFile, MethodFile, config_files
 from xmcbench.data.dataset import DatasetSpec, SampleSpec, load_dataset_spec
-from xmcbench.errors import ConfigError, DeviceError, allowed
+from xmcbench.errors import ConfigError, DeviceError
 from xmcbench.grid import by_dataset, cells_of, grid_names, shown_by
+from xmcbench.method import Method, chain_of, method_of, paper_recipe, require
 from xmcbench.planned_run import Run, nested, parse_tokens_name, point_name, tokens_name
 from xmcbench.recipe import Recipe, ReferenceRecipe, TrainRecipe, merge, recipe_of
-from xmcbench.search import Range, draw_trial
+from xmcbench.search import draw_trial
 from xmcbench.yaml_config import first_mistake, load_model, load_yaml, validated
 
 __all__ = [
-    "Method",
     "Project",
     "Run",
     "check_devices",
     "nested",
-    "paper_recipe",
     "parse_tokens_name",
     "point_name",
     "tokens_name",
 ]
-
-
-@dataclass(frozen=True)
-class Method:
-    """A method with its chain of bases merged."""
-
-    name: str
-    file: Path
-    label: str
-    group: str
-    order: int
-    citation: str
-    runner: str
-    search: dict[str, Range]
-    recipe: dict[str, Any]
-
-    @property
-    def display(self) -> tuple[str, str, str, int, str]:
-        """What tables and figures show of the method."""
-        return (self.name, self.label, self.group, self.order, self.citation)
 
 
 class Project:
@@ -63,7 +41,9 @@ class Project:
         self._method_files = {
             p.stem: load_model(p, MethodFile, name=p.stem) for p in config_files(folder / "methods")
         }
-        self.methods = {n: self._method(n) for n in self._method_files if not n.startswith("_")}
+        self.methods = {
+            n: method_of(n, self._method_files, folder) for n in self._method_files if not n.startswith("_")
+        }
         self.grids = {p.stem: load_model(p, GridFile, name=p.stem) for p in config_files(folder / "grids")}
 
     @property
@@ -84,9 +64,9 @@ class Project:
         found: dict[str, Run] = {}
         for cell, file in cells_of(self.grids, grid, self.folder):
             assert cell.budget is not None and cell.datasets is not None and cell.seeds is not None
-            self._require(cell.budget, self.budgets, "budget", file)
+            require(cell.budget, self.budgets, "budget", file)
             for dataset in cell.datasets:
-                self._require(dataset, self.datasets, "datasets", file)
+                require(dataset, self.datasets, "datasets", file)
             points = [
                 dict(zip(cell.axes, values, strict=True))
                 for values in itertools.product(*(axis.values for axis in cell.axes.values()))
@@ -105,16 +85,16 @@ class Project:
         file = self.folder / "paper_cost.yaml"
         found = []
         for dataset, methods in validated(file, CostFile, load_yaml(file)).root.items():
-            self._require(dataset, self.datasets, "datasets", file)
+            require(dataset, self.datasets, "datasets", file)
             for method in methods:
-                self._require(method, self.methods, "methods", file)
+                require(method, self.methods, "methods", file)
                 cell = Cell(methods=[method], budget="paper")
                 found.append(self._run(cell, dataset, method, {}, 1, file))
         return found
 
     def _methods_of(self, cell: Cell, file: Path) -> list[str]:
         for name in [*([] if cell.methods == "all" else cell.methods), *cell.but]:
-            self._require(name, self.methods, "methods", file)
+            require(name, self.methods, "methods", file)
         if cell.methods != "all":
             return [name for name in cell.methods if name not in cell.but]
         ours = [n for n, method in self.methods.items() if method.runner != "foreign" and n not in cell.but]
@@ -123,7 +103,7 @@ class Project:
     def require_datasets(self, names: Iterable[str], key: str) -> None:
         """Raise ConfigError unless config.yaml's `key` names data sets that are there."""
         for name in names:
-            self._require(name, self.datasets, key, self.folder / "config.yaml")
+            require(name, self.datasets, key, self.folder / "config.yaml")
 
     def sample_rule(self, budget: str) -> SampleSpec:
         """Return the sample rule of a budget that has its own."""
@@ -210,12 +190,9 @@ class Project:
         chain: list[tuple[Path, dict[str, Any]]] = [
             (self.folder / "budgets" / f"{budget.name}.yaml", budget.recipe)
         ]
-        name: str | None = base.name
-        while name is not None:
-            method = self._method_files[name]
+        for method in chain_of(base.name, self._method_files, self.folder):
             own = {**method.recipe, **({"runner": method.runner} if method.runner else {})}
-            chain.append((self.folder / "methods" / f"{name}.yaml", own))
-            name = method.extends
+            chain.append((self.folder / "methods" / f"{method.name}.yaml", own))
         chain.append((self.folder / "datasets" / f"{spec.name}.yaml", spec.recipe))
         for path, values in chain:
             if _has(values, place):
@@ -226,67 +203,8 @@ class Project:
         if budget.sample_of is None:
             return budget.name
         file = self.folder / "budgets" / f"{budget.name}.yaml"
-        self._require(budget.sample_of, self.budgets, "sample_of", file)
+        require(budget.sample_of, self.budgets, "sample_of", file)
         return budget.sample_of
-
-    def _method(self, name: str) -> Method:
-        chain: list[MethodFile] = []
-        current: str | None = name
-        while current is not None:
-            file = self.folder / "methods" / f"{(chain[-1].name if chain else name)}.yaml"
-            self._require(current, self._method_files, "extends", file)
-            if current in [m.name for m in chain]:
-                raise ConfigError(f"{file}: key 'extends': {current!r} extends itself in a circle")
-            chain.append(self._method_files[current])
-            current = chain[-1].extends
-
-        def first(key: str, default: Any) -> Any:
-            return next((v for m in chain if (v := getattr(m, key)) is not None), default)
-
-        return Method(
-            name=name,
-            file=self.folder / "methods" / f"{name}.yaml",
-            # A label or citation is one method's own; the rest may come from a base.
-            label=chain[0].label or name,
-            group=first("group", "other"),
-            order=first("order", 1000),
-            citation=first("citation", ""),
-            runner=first("runner", "train"),
-            search={
-                k: v
-                for k, v in {k: v for m in reversed(chain) for k, v in m.search.items()}.items()
-                if v is not None
-            },
-            recipe=merge(*(m.recipe for m in reversed(chain))),
-        )
-
-    def _require(self, value: str, known: dict[str, Any], key: str, file: Path) -> None:
-        if value not in known:
-            names = [n for n in known if not n.startswith("_")] if key == "methods" else known
-            raise ConfigError(f"{file}: key {key!r}: unknown value {value!r}; {allowed(names)}")
-
-
-def paper_recipe(paper: dict[str, Any], method: dict[str, Any]) -> dict[str, Any]:
-    """Return what of a data set's paper recipe concerns a method: the parts that the method has.
-
-    A method without topology, auxiliary objective or intermediate layer gets none; of `output` it gets the keys that it
-    sets itself, so that a dense layer has no fan-in and a bottleneck takes the fan-in as its rank (paper §3.2). A method
-    that names an optimiser of its own for the output layer (ELMO's SGD without state) keeps it.
-    """
-    own_output = method.get("output") or {}
-    own_optimizer = "kind" in (method.get("output_optimizer") or {})
-    found: dict[str, Any] = {}
-    for section, values in paper.items():
-        if section in ("topology", "auxiliary", "intermediate"):
-            if method.get(section):
-                found[section] = values
-        elif section == "output_optimizer" and own_optimizer:
-            continue
-        elif section == "output":
-            found[section] = {key: value for key, value in values.items() if key in own_output}
-        else:
-            found[section] = values
-    return found
 
 
 def check_devices(runs: list[Run]) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from xmcbench.errors import ConfigError
-from xmcbench.kernels import operators
+from xmcbench.kernels import rewiring
 from xmcbench.output import FixedFanIn, build
 from xmcbench.output.group_fan_in import GroupFanIn
 from xmcbench.positives import Positives
@@ -86,7 +86,7 @@ def test_the_rewiring_operator_is_sound() -> None:
         source = torch.randint(0, 6, index.shape)
         weight = layer.weight_LK.detach()
         arguments = (weight, layer.index, [torch.zeros_like(weight)], index, source, source > 3, layer.group)
-        torch.library.opcheck(operators.rewire, arguments)
+        torch.library.opcheck(rewiring.rewire, arguments)
 
 
 def test_the_size_of_a_group_must_be_given() -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from xmcbench.plan import Project, Run, paper_recipe
+from xmcbench.method import paper_recipe
+from xmcbench.plan import Project, Run
 from xmcbench.recipe import TrainRecipe
 
 #: Data set → epochs, documents a step, ΔT, fan-in, classifier rate: rows of the paper's configuration.

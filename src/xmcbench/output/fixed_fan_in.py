@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from xmcbench.errors import ConfigError, NonFiniteError
-from xmcbench.kernels import blocks, choose, operators
+from xmcbench.kernels import blocks, choose, operators, rewiring
 from xmcbench.kernels.blocks import Loss
 from xmcbench.kernels.triton.shapes import MOST_PLACES, scratch_bytes
 from xmcbench.kernels.update import Update, update_of
@@ -237,7 +237,7 @@ class FixedFanIn(OutputLayer):
                 for moment in its:
                     moment.copy_(moment.gather(1, source_lK))
                 its = []
-            operators.rewire(
+            rewiring.rewire(
                 self.weight_LK[labels],
                 self.index[plan.rows],
                 its,

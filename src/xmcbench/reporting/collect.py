@@ -12,7 +12,8 @@ from typing import Any
 
 from xmcbench.atomic import read_json, write_text
 from xmcbench.errors import DataError
-from xmcbench.plan import Method, Project, Run
+from xmcbench.method import Method
+from xmcbench.plan import Project, Run
 
 COLUMNS = [
     "dataset",

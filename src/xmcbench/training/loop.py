@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from xmcbench.data.batches import Batch, Batches
 from xmcbench.data.prefetch import ahead
 from xmcbench.errors import NonFiniteError
-from xmcbench.output.layer import GrowthBatch, StepResult, optimizer_bytes
+from xmcbench.output.layer import GrowthBatch, StepResult
 from xmcbench.positives import Positives
 from xmcbench.recipe import TrainRecipe
 from xmcbench.seeds import derive
@@ -29,7 +29,7 @@ from xmcbench.training.gradient_probe import GradientProbe
 from xmcbench.training.gradients import cosine, finite, gradients_of, norm
 from xmcbench.training.hardware import peak_rss_bytes
 from xmcbench.training.losses import LOSSES
-from xmcbench.training.memory_meter import MemoryMeter, known_tensors, measured_memory
+from xmcbench.training.memory_meter import MemoryMeter, declared_memory, known_tensors, measured_memory
 from xmcbench.training.network import Network
 
 Validate = Callable[[Network], list[dict[str, Any]]]
@@ -157,7 +157,7 @@ class Trainer:
         if others:  # a frozen encoder may be all there is
             self.scaler.update()
         if self.step == 0:
-            self.memory_bytes["declared"] = self._declared_memory(batch.documents)
+            self.memory_bytes["declared"] = declared_memory(network, self.optimizers, batch.documents)
         self.step += 1
         self.epoch_loss += result.loss
 
@@ -274,15 +274,6 @@ class Trainer:
         if self.network.auxiliary is not None and self.step >= self.cutoff:
             self.network.auxiliary = None
             del self.optimizers["auxiliary"]
-
-    def _declared_memory(self, documents: int) -> dict[str, int]:
-        kinds = self.network.output.memory(self.optimizers["output"], documents)
-        for name in ("intermediate", "auxiliary"):
-            part: nn.Module | None = getattr(self.network, name)
-            if part is not None:
-                weight = sum(p.numel() * p.element_size() for p in part.parameters())
-                kinds[name] = 2 * weight + optimizer_bytes(self.optimizers[name])
-        return kinds
 
     def _backward(self, ends: list[tuple[Tensor, Tensor | None]]) -> None:
         """Go back from tensors with their gradients; what a frozen encoder gave has nothing behind it.

@@ -15,8 +15,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from xmcbench.kernels.dispatch import native
-from xmcbench.output.layer import OutputLayer
+from xmcbench.output.layer import OutputLayer, optimizer_bytes
 from xmcbench.training.device_meter import DeviceMeter
+from xmcbench.training.network import Network
 
 
 class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -76,6 +77,22 @@ class MemoryMeter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _died(self, name: int) -> None:
         if name in self._live:
             self._total -= self._live.pop(name)[0]
+
+
+def declared_memory(
+    network: Network, optimizers: dict[str, torch.optim.Optimizer], documents: int
+) -> dict[str, int]:
+    """Return the bytes by kind that the output layer declares for a step of B documents, and those of the parts beside it.
+
+    An intermediate layer or auxiliary head counts with weights, gradients and optimiser state.
+    """
+    kinds = network.output.memory(optimizers["output"], documents)
+    for name in ("intermediate", "auxiliary"):
+        part: nn.Module | None = getattr(network, name)
+        if part is not None:
+            weight = sum(p.numel() * p.element_size() for p in part.parameters())
+            kinds[name] = 2 * weight + optimizer_bytes(optimizers[name])
+    return kinds
 
 
 def measured_memory(

@@ -1,0 +1,97 @@
+"""A method: its file and those it extends, merged; and what of a data set's paper recipe concerns it. No torch here."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xmcbench.config_files import MethodFile
+from xmcbench.errors import ConfigError, allowed
+from xmcbench.recipe import merge
+from xmcbench.search import Range
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method with its chain of bases merged."""
+
+    name: str
+    file: Path
+    label: str
+    group: str
+    order: int
+    citation: str
+    runner: str
+    search: dict[str, Range]
+    recipe: dict[str, Any]
+
+    @property
+    def display(self) -> tuple[str, str, str, int, str]:
+        """What tables and figures show of the method."""
+        return (self.name, self.label, self.group, self.order, self.citation)
+
+
+def require(value: str, known: Iterable[str], key: str, file: Path) -> None:
+    """Raise ConfigError, with the allowed names, unless `value` is known; a method with a leading _ may only be extended."""
+    if value not in known:
+        names = [name for name in known if not name.startswith("_")] if key == "methods" else known
+        raise ConfigError(f"{file}: key {key!r}: unknown value {value!r}; {allowed(names)}")
+
+
+def chain_of(name: str, files: dict[str, MethodFile], folder: Path) -> list[MethodFile]:
+    """Return a method's file and those it extends, nearest first; folder: the configuration."""
+    chain: list[MethodFile] = []
+    current: str | None = name
+    while current is not None:
+        file = folder / "methods" / f"{(chain[-1].name if chain else name)}.yaml"
+        require(current, files, "extends", file)
+        if current in [m.name for m in chain]:
+            raise ConfigError(f"{file}: key 'extends': {current!r} extends itself in a circle")
+        chain.append(files[current])
+        current = chain[-1].extends
+    return chain
+
+
+def method_of(name: str, files: dict[str, MethodFile], folder: Path) -> Method:
+    """Merge a method with its bases; raises ConfigError in one line."""
+    chain = chain_of(name, files, folder)
+
+    def first(key: str, default: Any) -> Any:
+        return next((v for m in chain if (v := getattr(m, key)) is not None), default)
+
+    search = {key: space for m in reversed(chain) for key, space in m.search.items()}
+    return Method(
+        name=name,
+        file=folder / "methods" / f"{name}.yaml",
+        # A label or citation is one method's own; the rest may come from a base.
+        label=chain[0].label or name,
+        group=first("group", "other"),
+        order=first("order", 1000),
+        citation=first("citation", ""),
+        runner=first("runner", "train"),
+        search={key: space for key, space in search.items() if space is not None},
+        recipe=merge(*(m.recipe for m in reversed(chain))),
+    )
+
+
+def paper_recipe(paper: dict[str, Any], method: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a data set's paper recipe concerns a method: the parts that the method has.
+
+    A method without topology, auxiliary objective or intermediate layer gets none; of `output` it gets the keys that it
+    sets itself, so that a dense layer has no fan-in and a bottleneck takes the fan-in as its rank (paper §3.2). A method
+    that names an optimiser of its own for the output layer (ELMO's SGD without state) keeps it.
+    """
+    own_output = method.get("output") or {}
+    own_optimizer = "kind" in (method.get("output_optimizer") or {})
+    found: dict[str, Any] = {}
+    for section, values in paper.items():
+        if section in ("topology", "auxiliary", "intermediate"):
+            if method.get(section):
+                found[section] = values
+        elif section == "output_optimizer" and own_optimizer:
+            continue
+        elif section == "output":
+            found[section] = {key: value for key, value in values.items() if key in own_output}
+        else:
+            found[section] = values
+    return found
