@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from xmcbench.errors import ConfigError
 from xmcbench.plan import Project, Run
 from xmcbench.recipe import TrainRecipe
-from xmcbench.reporting.ledger import best_trials, missing, read_ledger, record
+from xmcbench.reporting.ledger import missing, read_ledger, record
 from xmcbench.reporting.ledger_table import with_ledgers
+from xmcbench.reporting.trials import MARGIN, best_trials, kept_trials
 from xmcbench.search import Range, draw_trial
 
 from ..conftest import ROOT
@@ -148,7 +149,7 @@ def test_documents_show_what_the_ledgers_hold(config: Path, tmp_path: Path) -> N
     document.write_text("# A\n<!-- ledger:tuning -->\nold\n<!-- ledger:end -->\nB\n")
     text = with_ledgers(document, tmp_path)
     assert "old" not in text and text.startswith("# A\n") and text.endswith("\nB\n")
-    best = next(line for line in text.splitlines() if "| dense | best of 3 (1) |" in line)
+    best = next(line for line in text.splitlines() if "| dense | best of 3 (1) | yes |" in line)
     rate = runs[1].value_of("output_optimizer.learning_rate")
     loss = runs[1].value_of("training.loss")
     assert "55.50" in best and f"learning_rate {rate:g}, loss {loss} |" in best
@@ -161,6 +162,30 @@ def test_documents_show_what_the_ledgers_hold(config: Path, tmp_path: Path) -> N
 def test_the_documents_of_the_project_are_current(document: Path) -> None:
     current = with_ledgers(document, ROOT / "results" / "reference")
     assert document.read_text() == current, "run: snakemake --cores all readme"
+
+
+def test_a_trial_takes_a_methods_place_only_if_it_is_better_by_more_than_chance() -> None:
+    def rows(**score: list[float]) -> list[dict[str, object]]:
+        return [
+            {"method": f"{method}@trial={number}", "metric": metric, "k": k, "value": str(value)}
+            for method, values in score.items()
+            for number, value in enumerate(values)
+            for metric, k in (("P", 1), ("P", 3), ("P", 5), ("PSP", 1))
+        ]
+
+    found = rows(near=[40.0, 40.0 + MARGIN, 30.0], better=[40.0, 10.0, 40.01 + MARGIN], first=[40.0, 39.0])
+    assert best_trials(found) == {
+        "near": "near@trial=1",
+        "better": "better@trial=2",
+        "first": "first@trial=0",
+    }
+    assert kept_trials(found) == {
+        "near": "near@trial=0",
+        "better": "better@trial=2",
+        "first": "first@trial=0",
+    }
+    unknown = [row for row in found if row["method"] != "near@trial=0"]
+    assert set(kept_trials(unknown)) == {"better", "first"}, "how it stands is not known"
 
 
 def test_fidelity_presets_differ_in_the_documented_keys_alone() -> None:

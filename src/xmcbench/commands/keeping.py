@@ -12,7 +12,7 @@ def register(command: Register) -> None:
     record = command("record", _record, "add a grid's finished runs to a ledger under results/reference/")
     record.add_argument("--grid", required=True)
     record.add_argument("--ledger", type=Path, required=True)
-    tuned = command("tuned", _tuned, "print the best trial of every method as YAML")
+    tuned = command("tuned", _tuned, "print what a random search makes of every method as YAML")
     tuned.add_argument("--grid", default="tuning")
     tuned.add_argument("--ledger", type=Path, default=Path("results/reference/tuning.csv"))
 
@@ -32,9 +32,10 @@ def _tuned(parsed: argparse.Namespace, log: logging.Logger) -> None:
 
     from xmcbench.plan import Project, nested
     from xmcbench.recipe import merge
-    from xmcbench.reporting.ledger import best_trials, read_ledger
+    from xmcbench.reporting.ledger import read_ledger
+    from xmcbench.reporting.trials import kept_trials
 
     runs = {run.method: run for run in Project(parsed.config).runs(parsed.grid)}
-    for method, trial in best_trials(read_ledger(parsed.ledger)).items():
+    for method, trial in kept_trials(read_ledger(parsed.ledger)).items():
         values = merge(*(nested(key, runs[trial].value_of(key)) for key in runs[trial].searched))
         print(yaml.safe_dump({method: {"trial": trial, "recipe": values}}, sort_keys=False), end="")

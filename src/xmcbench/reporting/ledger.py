@@ -123,17 +123,3 @@ def _drawn(run: Run) -> list[Row]:
         value = run.value_of(key)
         rows.append({"metric": f"recipe:{key}", "k": "", "split": "", "value": value, "unit": ""})
     return rows
-
-
-def best_trials(rows: Sequence[Row]) -> dict[str, str]:
-    """Return the best trial of every method of a ledger: highest mean of P@1, P@3 and P@5; ties to the earlier."""
-    score: dict[str, dict[int, float]] = {}
-    for row in rows:
-        if row["metric"] == "P":
-            method, trial = row["method"].split("@trial=")
-            its = score.setdefault(method, {})
-            its[int(trial)] = its.get(int(trial), 0.0) + float(row["value"])
-    return {
-        method: f"{method}@trial={max(sorted(its), key=its.__getitem__)}"
-        for method, its in sorted(score.items())
-    }

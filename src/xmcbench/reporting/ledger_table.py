@@ -7,9 +7,10 @@ import pandas as pd
 
 from xmcbench.atomic import write_text
 from xmcbench.errors import ConfigError
-from xmcbench.reporting.ledger import best_trials, read_ledger
+from xmcbench.reporting.ledger import read_ledger
 from xmcbench.reporting.number_format import mean_sd
 from xmcbench.reporting.tables import markdown
+from xmcbench.reporting.trials import best_trials, kept_trials
 
 #: `<!-- ledger:NAME -->` … `<!-- ledger:end -->`; NAME is a file of results/reference/, `tuning` one of trials.
 BLOCK = re.compile(r"<!-- ledger:(\w+) -->\n.*?<!-- ledger:end -->", re.DOTALL)
@@ -61,11 +62,15 @@ def _runs(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _trials(frame: pd.DataFrame, rows: list[dict[str, object]]) -> pd.DataFrame:
-    """Best trial of each method beside the method as it stood, on validation documents."""
-    table = []
+    """Best trial of each method beside the method as it stood, on validation documents, and which of them it is to be."""
+    table, kept = [], kept_trials(rows)
     for method, best in best_trials(rows).items():
         found = frame[frame["method"].str.startswith(f"{method}@trial=")]["method"].nunique()
-        for name, trial in (("as it stood", f"{method}@trial=0"), (f"best of {found}", best)):
+        first = f"{method}@trial=0"
+        names = {first: "as it stood", best: f"best of {found}"}
+        if first == best:
+            names = {first: f"as it stood, best of {found}"}
+        for trial, name in names.items():
             its = frame[frame["method"] == trial]
             drawn = its[its["metric"].str.startswith("recipe:")]
             keys = ", ".join(
@@ -73,7 +78,9 @@ def _trials(frame: pd.DataFrame, rows: list[dict[str, object]]) -> pd.DataFrame:
                 for k, v in zip(drawn["metric"], drawn["written"], strict=True)
             )
             number = trial.rpartition("=")[2]
-            table.append({"Method": method, "Trial": f"{name} ({number})", **_accuracy(its), "Drawn": keys})
+            mark = {"Kept": "yes" if kept.get(method) == trial else ""}
+            place = {"Method": method, "Trial": f"{name} ({number})"}
+            table.append({**place, **mark, **_accuracy(its), "Drawn": keys})
     return pd.DataFrame(table)
 
 

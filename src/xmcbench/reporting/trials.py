@@ -1,0 +1,44 @@
+"""What a random search found: the best trial of a method, and whether it is better than the method as it stands by more than chance."""
+
+from collections.abc import Sequence
+from typing import Any
+
+#: Points of a trial's score by which it must beat trial 0, the method as it stands, to take its place. Two trials of a
+#: method on the 2,350 validation documents of wordnet-33k differ by chance of the documents with a standard error of 0.26 to
+#: 0.37 points (as measured in pairs, on trials near each other); the best of seven that are as good as trial 0 passes 2.45 of
+#: them once in twenty searches.
+MARGIN = 0.8
+
+Row = dict[str, Any]
+
+
+def best_trials(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the best trial of every method of a ledger: highest mean of P@1, P@3 and P@5; ties to the earlier."""
+    return {method: f"{method}@trial={_best(its)}" for method, its in sorted(_scores(rows).items())}
+
+
+def kept_trials(rows: Sequence[Row]) -> dict[str, str]:
+    """Return the trial that each method should be: the best one if it beats trial 0 by more than MARGIN, else trial 0.
+
+    Methods whose trial 0 is not there are left out.
+    """
+    kept = {}
+    for method, its in sorted(_scores(rows).items()):
+        if 0 in its:
+            best = _best(its)
+            kept[method] = f"{method}@trial={best if its[best] > its[0] + MARGIN else 0}"
+    return kept
+
+
+def _scores(rows: Sequence[Row]) -> dict[str, dict[int, float]]:
+    score: dict[str, dict[int, float]] = {}
+    for row in rows:
+        if row["metric"] == "P":
+            method, trial = row["method"].split("@trial=")
+            its = score.setdefault(method, {})
+            its[int(trial)] = its.get(int(trial), 0.0) + float(row["value"]) / 3
+    return score
+
+
+def _best(its: dict[int, float]) -> int:
+    return max(sorted(its), key=its.__getitem__)
