@@ -97,6 +97,12 @@ class TrainRecipe(Identity):
                 raise ValueError(
                     "gradient_probe: training.accumulation is above 1; allowed: null, or 1 there"
                 )
+            # What the probe sends back is not scaled as the run's own gradient is.
+            if self.encoder.autocast == "float16":
+                raise ValueError(
+                    "gradient_probe: encoder.autocast is float16, in which its small gradients would be lost; "
+                    "allowed: null, or bfloat16 there"
+                )
         return self
 
     @model_validator(mode="after")

@@ -122,3 +122,7 @@ def test_a_probe_is_refused_where_it_could_say_nothing(smoke_runs: dict[str, Run
     micro = values | {"training": values["training"] | {"accumulation": 2}}
     with pytest.raises(ValidationError, match=r"gradient_probe: training.accumulation is above 1"):
         TrainRecipe.model_validate(micro)
+    half = values | {"encoder": values["encoder"] | {"autocast": "float16"}}
+    with pytest.raises(ValidationError, match=r"gradient_probe: encoder\.autocast is float16"):
+        TrainRecipe.model_validate(half)
+    TrainRecipe.model_validate(values | {"encoder": values["encoder"] | {"autocast": "bfloat16"}})
