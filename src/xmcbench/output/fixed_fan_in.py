@@ -27,9 +27,8 @@ from xmcbench.yaml_config import validated
 BLOCK = 16_384
 #: The C++ kernel sums the feature gradient in at most as many partitions, each of ≥ LEAST labels.
 PARTITIONS, LEAST = 16, 1024
-#: Of several tiles its blocks of labels have as many connections; its tiles have as many documents, its vectors
-#: as many numbers (AVX-512).
-CONNECTIONS, TILE, VECTOR = 8192, 128, 16
+#: Where a batch is several tiles its blocks of labels have as many connections.
+CONNECTIONS = 8192
 
 
 class FixedFanIn(OutputLayer):
@@ -273,9 +272,10 @@ class FixedFanIn(OutputLayer):
         if self.weight_LK.is_cuda or self._runs(batch) != "cpu":
             return 0
         partitions = min(PARTITIONS, -(-self.labels // LEAST))
-        own = CONNECTIONS if batch > TILE else max(8, self.group) * self.fan_in
-        own += TILE * (self.fan_in + 2 * self.group) if self.group > 1 else 0
-        lanes = -(-batch // VECTOR) * VECTOR
+        vector, tile = operators.module().tile(self.group)
+        own = CONNECTIONS if batch > tile else max(8, self.group) * self.fan_in
+        own += tile * (self.fan_in + 2 * self.group) if self.group > 1 else 0
+        lanes = -(-batch // vector) * vector
         return ((partitions + 1) * self.features * lanes + min(partitions, torch.get_num_threads()) * own) * 4
 
     def memory(self, optimizer: torch.optim.Optimizer | None = None, batch: int = 0) -> dict[str, int]:

@@ -67,7 +67,7 @@ void backward_partition(const Layer &layer, const Tiles &tiles, const float *gra
 
 void backward(const Layer &layer, const float *x_DB, const float *grad_z_LB, int64_t batch, float *grad_x_DB,
               float *grad_weight_LK, float *grad_bias_L, int threads) {
-    const Tiles tiles(batch);
+    const Tiles tiles(batch, layer.group);
     const int count = partitions(layer.labels);
     const int64_t size = layer.features * tiles.lanes();
     expect_large(grad_weight_LK, layer.labels * layer.fan_in * 4);

@@ -51,6 +51,8 @@ struct StepResult {
 // One set of functions an instruction set; `threads` never changes a bit of any result.
 struct Kernels {
     const char *name;
+    int64_t vector;                  // documents side by side in a register
+    int64_t (*tile)(int64_t group);  // documents worked on at a time, at most, where G labels share their inputs
     // z_LB of labels [0, L) from x_DB (row stride `stride` floats).
     void (*forward)(const Layer &, const float *x_DB, int64_t batch, float *z_LB, int threads);
     // Gradients of forward: all three outputs are overwritten.

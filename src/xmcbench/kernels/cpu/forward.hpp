@@ -30,7 +30,7 @@ void forward_block(const Layer &layer, const Tiles &tiles, const float *x, int64
 }
 
 void forward(const Layer &layer, const float *x_DB, int64_t batch, float *z_LB, int threads) {
-    const Tiles tiles(batch);
+    const Tiles tiles(batch, layer.group);
     expect_large(z_LB, layer.labels * batch * 4);
     Buffer x(layer.features * tiles.lanes());
     pack(tiles, x_DB, layer.features, x.p);

@@ -157,6 +157,8 @@ NB_MODULE(_cpu, m) {
             }
         throw nb::value_error("this machine does not have that instruction set");
     }, "name"_a, "Choose one by name (for tests and benchmarks).");
+    m.def("tile", [](int64_t group) { return std::make_tuple(kernels().vector, kernels().tile(group)); }, "group"_a,
+          "Documents side by side in a register, and those worked on at a time, at most, where so many labels share their inputs.");
     m.def("most_scratch", &xmc::most_scratch,
           "Most bytes that kernels held at once beside their arguments since this was last asked.");
     m.def("forward", &forward);

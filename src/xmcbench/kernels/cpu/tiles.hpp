@@ -15,6 +15,7 @@ namespace {
 using namespace xmc;
 
 constexpr int TILE = 8;             // vectors of documents in a tile, at most: as many accumulators fit the registers
+constexpr int NARROW_TILE = W == 8 ? 4 : TILE;  // the same where a label reads rows of its own, see fan_in.cpp
 constexpr int64_t CHUNK = 8192;     // connections whose weight gradient is kept between tiles (32 KB)
 constexpr int MAX_PARTITIONS = 16;
 constexpr int64_t LARGE = 2 << 20;  // bytes of a large page
@@ -53,7 +54,8 @@ struct Buffer {  // aligned floats; an allocation that fails ends the program as
 
 struct Tiles {
     int64_t batch, vectors, count;
-    explicit Tiles(int64_t b) : batch(b), vectors(up(b, W) / W), count(up(vectors, TILE) / TILE) {}
+    Tiles(int64_t b, int64_t group) : batch(b), vectors(up(b, W) / W), count(up(vectors, most(group)) / most(group)) {}
+    static int64_t most(int64_t group) { return group > 1 ? TILE : NARROW_TILE; }
     int64_t first(int64_t t) const { return t * vectors / count; }  // in vectors
     int width(int64_t t) const { return int(first(t + 1) - first(t)); }
     int64_t lanes() const { return vectors * W; }

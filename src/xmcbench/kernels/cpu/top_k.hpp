@@ -40,7 +40,7 @@ void best_of_tile(const Layer &layer, const float *x, int64_t first, int64_t las
 
 void top_k(const Layer &layer, const float *x_DB, int64_t batch, int64_t k, float *score_Bk, int64_t *label_Bk,
            int threads) {
-    const Tiles tiles(batch);
+    const Tiles tiles(batch, layer.group);
     const int count = partitions(layer.labels);
     Buffer x(layer.features * tiles.lanes()), score(count * tiles.lanes() * k), label_(2 * count * tiles.lanes() * k);
     int64_t *label = reinterpret_cast<int64_t *>(label_.p);

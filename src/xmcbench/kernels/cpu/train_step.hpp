@@ -141,7 +141,7 @@ void train_partition(const Layer &layer, const Step &step, const Update &update,
 
 StepResult train_step(const Layer &layer, const float *x_DB, int64_t batch, const Positives &positives,
                       const Step &step, const Update &update, float *grad_x_DB, int threads) {
-    const Tiles tiles(batch);
+    const Tiles tiles(batch, layer.group);
     const int count = partitions(layer.labels);
     const int64_t size = layer.features * tiles.lanes();
     Buffer x(size), gx(size * count), mask(tiles.lanes());
