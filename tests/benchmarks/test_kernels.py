@@ -212,4 +212,5 @@ def test_where_sparse_stops_winning(benchmark: BenchmarkFixture, batch: int) -> 
 
 def test_what_the_machine_can_do(benchmark: BenchmarkFixture) -> None:
     benchmark.pedantic(sgemm_rate, rounds=1)
-    benchmark.extra_info.update(machine={"sgemm_rate": sgemm_rate(), "copy_rate": copy_rate()})
+    rates = {"sgemm_rate": sgemm_rate(), "copy_rate": copy_rate()}
+    benchmark.extra_info.update(machine={**rates, "instruction_set": operators.module().instruction_set()})

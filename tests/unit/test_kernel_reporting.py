@@ -12,7 +12,7 @@ from xmcbench.errors import DataError
 from xmcbench.reporting.benchmark_file import environment_of
 from xmcbench.reporting.kernel_figures import crossover, draw_kernel_figures, label_costs, roofline
 from xmcbench.reporting.kernel_rows import COLUMNS, write_kernel_rows
-from xmcbench.reporting.kernel_tables import gpu_tables, kernel_tables
+from xmcbench.reporting.kernel_tables import gpu_tables, kernel_tables, machine_tables, other_machines
 from xmcbench.reporting.outputs import kernel_figures
 from xmcbench.reporting.report import drawn_kernels
 
@@ -73,6 +73,23 @@ def test_fan_ins_of_one_run_are_rows_against_the_same_rivals(tmp_path: Path) -> 
     assert {p.stem for p in (tmp_path / "figures").iterdir()} == set(kernel_figures("kernels"))
     text = kernel_tables(tmp_path / "collected" / "kernels.csv")
     assert "| fixed fan-in | 64 | 32 | 20.0 | 0.50 | 20.0 | 10.0 |" in text
+
+
+def test_another_machine_has_tables_of_its_own(tmp_path: Path) -> None:
+    forward = {**STEP, "operator": "fixed_fan_in.forward", "loss": None, "optimizer": None}
+    forward |= {"seconds": 0.01, "peers": {"embedding_bag.forward": 0.02}, "share_of_sgemm": None}
+    source = benchmarks(tmp_path, {**STEP, "seconds": 0.02, "peers": {"dense.train_step": 0.4}}, forward)
+    told = json.loads(source.read_text())
+    told["benchmarks"][-1]["extra_info"]["machine"]["instruction_set"] = "avx2"
+    source.write_text(json.dumps(told))
+    for name in ("kernels", "kernels_gpu", "kernels_old"):
+        write_kernel_rows(source, ENVIRONMENT, tmp_path / f"{name}.csv")
+    (found,) = others = other_machines(tmp_path)
+    assert found.name == "kernels_old.csv"
+    text = machine_tables(others)
+    assert "avx2 alone (A Machine, 2 cores" in text
+    assert "| fixed fan-in | 64 | 32 | 20.0 | 0.50 | 20.0 |" in text
+    assert "| fixed_fan_in.forward | 64 | 131,072 | 32 | float32 | embedding_bag.forward | 2.00 |" in text
 
 
 def test_where_gradients_were_skipped_no_share_of_the_product_is_claimed(tmp_path: Path) -> None:

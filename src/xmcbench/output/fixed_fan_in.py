@@ -272,7 +272,8 @@ class FixedFanIn(OutputLayer):
         if self.weight_LK.is_cuda or self._runs(batch) != "cpu":
             return 0
         partitions = min(PARTITIONS, -(-self.labels // LEAST))
-        vector, tile = operators.module().tile(self.group)
+        found: tuple[int, int] = operators.module().tile(self.group)
+        vector, tile = found
         own = CONNECTIONS if batch > tile else max(8, self.group) * self.fan_in
         own += tile * (self.fan_in + 2 * self.group) if self.group > 1 else 0
         lanes = -(-batch // vector) * vector

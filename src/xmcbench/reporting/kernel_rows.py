@@ -24,7 +24,7 @@ def write_kernel_rows(source: Path, environment: dict[str, Any], out: Path) -> N
     """
     hardware = environment["hardware"]
     measured = measurements(source)
-    machine: dict[str, float] = {}
+    machine: dict[str, Any] = {}
     for info in measured:
         machine |= info.get("machine", {})
     rows = [row for info in measured if "operator" in info for row in _rows(info, machine, hardware)]
@@ -35,7 +35,7 @@ def write_kernel_rows(source: Path, environment: dict[str, Any], out: Path) -> N
     write_text(out.with_name(f"{out.stem}_machine.csv"), csv_text(MACHINE_COLUMNS, facts))
 
 
-def _rows(info: dict[str, Any], machine: dict[str, float], hardware: str) -> list[dict[str, Any]]:
+def _rows(info: dict[str, Any], machine: dict[str, Any], hardware: str) -> list[dict[str, Any]]:
     """Expand a measurement: other fan-ins that took the same turns are rows of their own, against the same rivals."""
     sgemm = machine.get("gpu_sgemm_rate" if info["backend"] == "triton" else "sgemm_rate")
     family = info["operator"].split(".")[0]

@@ -35,6 +35,28 @@ def kernel_tables(source: Path) -> str:
     )
 
 
+def other_machines(reference: Path) -> list[Path]:
+    """Return the files of other machines with CPUs, kernels_<name>.csv, each with its kernels_<name>_machine.csv."""
+    files = sorted(reference.glob("kernels_*.csv"))
+    return [f for f in files if f.stem != "kernels_gpu" and not f.stem.endswith("_machine")]
+
+
+def machine_tables(sources: list[Path]) -> str:
+    """Return Markdown of other machines' steps and forward passes, one after another."""
+    parts = []
+    for source in sources:
+        rows = _read(source)
+        facts = pd.read_csv(source.with_name(f"{source.stem}_machine.csv")).set_index("key")["value"]
+        forward = _others(rows[rows["operator"].str.startswith("fixed_fan_in.forward")])
+        parts.append(
+            f"The same on a machine with {facts['instruction_set']} alone ({facts['cpu']}, {facts['cores']} cores, best square matrix\n"
+            f"product {float(facts['sgemm_rate']) / 1e9:.0f} GFLOP/s):\n\n"
+            f"{markdown(_steps(_plain(rows, LABELS)))}\n{markdown(forward)}\n"
+            f"Every row is in results/reference/{source.name}.\n"
+        )
+    return "\n".join(parts)
+
+
 def gpu_tables(source: Path) -> str:
     """Return Markdown of the GPU's measurements: the step beside dense ones, then every other comparison."""
     rows = _read(source)

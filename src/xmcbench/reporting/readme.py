@@ -10,12 +10,13 @@ from xmcbench.atomic import write_text
 from xmcbench.errors import ConfigError
 from xmcbench.reporting.claims.claims_files import VERDICTS, value_text
 from xmcbench.reporting.collected import Collected
-from xmcbench.reporting.kernel_tables import gpu_tables, kernel_tables
+from xmcbench.reporting.kernel_tables import gpu_tables, kernel_tables, machine_tables, other_machines
 from xmcbench.reporting.tables import markdown
 
 BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
 CLAIMS_BEGIN, CLAIMS_END = "<!-- claims:begin -->", "<!-- claims:end -->"
 KERNELS_BEGIN, KERNELS_END = "<!-- kernels:begin -->", "<!-- kernels:end -->"
+MACHINES_BEGIN, MACHINES_END = "<!-- kernels_machines:begin -->", "<!-- kernels_machines:end -->"
 GPU_BEGIN, GPU_END = "<!-- kernels_gpu:begin -->", "<!-- kernels_gpu:end -->"
 MIB = 2**20
 VALUES = ("value", "ci_low", "ci_high")
@@ -44,6 +45,8 @@ def _with_numbers(readme: Path, reference: Path) -> str:
     text = _between(readme, readme.read_text(encoding="utf-8"), BEGIN, END, _numbers(reference))
     if (reference / "kernels.csv").is_file():
         text = _between(readme, text, KERNELS_BEGIN, KERNELS_END, kernel_tables(reference / "kernels.csv"))
+    if others := other_machines(reference):
+        text = _between(readme, text, MACHINES_BEGIN, MACHINES_END, machine_tables(others))
     if (reference / "kernels_gpu.csv").is_file():
         text = _between(readme, text, GPU_BEGIN, GPU_END, gpu_tables(reference / "kernels_gpu.csv"))
     if (reference / "claims.csv").is_file():
