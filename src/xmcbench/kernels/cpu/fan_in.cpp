@@ -17,9 +17,9 @@
 // Other documents follow tile by tile, a chunk of labels at a time, so that one tile's x and gx stay in L2.
 //
 // Machines with AVX2 alone have small caches (Zen 3: 512 KB of L2, 32 KB of L1): a tile of 32 documents, 98 KB of x and of gx,
-// is read from L1 more often and leaves room for weights. Measured there at B = 64, in turns: the step took 0.72 to 0.8 of its
-// time with 64 documents, the forward pass half; 16 documents were slower than either. Groups copy the rows that they read, and
-// were a third slower with 32.
+// is read from L1 more often and leaves room for weights. Measured there at B = 64, in turns: the step took 0.6 to 0.85 of its
+// time with 64 documents, the forward pass 0.4 to 0.7; 16 documents were slower than 32. Groups copy the rows that they read, and
+// were a quarter to a third slower with 32. Whether AVX-512 machines would gain too has not been measured.
 //
 // Reproducibility. Labels are cut into partitions by their number alone; each has its own sum of gx, and these are
 // added in order. Threads only choose who computes a partition.
