@@ -185,7 +185,9 @@ class Project:
         point: dict[str, int | float | str],
     ) -> Path:
         """Find the file that set a recipe key: the last one to set it wins the merge, so it is asked first."""
-        if point and place and any(place[-1] in axis for axis in point):
+        if not place:  # keys that do not go together: the method brought them together, or the grid's axes
+            return file if point else base.file
+        if point and any(place[-1] in axis for axis in point):
             return file
         chain: list[tuple[Path, dict[str, Any]]] = [
             (self.folder / "budgets" / f"{budget.name}.yaml", budget.recipe)

@@ -1,6 +1,7 @@
 """Trials of a random search: drawn alike for all, planned as runs, kept in a ledger that says what is missing."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from xmcbench.cli import main
 from xmcbench.errors import ConfigError
 from xmcbench.plan import Project, Run
 from xmcbench.recipe import TrainRecipe
@@ -245,3 +247,10 @@ def test_a_ledger_keeps_what_is_finished_and_plans_what_is_missing(config: Path,
         "20.0",
         "12.0",
     ]
+
+
+def test_a_search_without_trials_is_said_to_have_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--config", str(ROOT / "config"), "tuned", "--ledger", str(tmp_path / "none.csv")]) == 2
+    assert re.search(r"none\.csv: no trials there", capsys.readouterr().err)

@@ -30,12 +30,16 @@ def _record(parsed: argparse.Namespace, log: logging.Logger) -> None:
 def _tuned(parsed: argparse.Namespace, log: logging.Logger) -> None:
     import yaml
 
+    from xmcbench.errors import DataError
     from xmcbench.plan import Project, nested
     from xmcbench.recipe import merge
     from xmcbench.reporting.ledger import read_ledger
     from xmcbench.reporting.trials import kept_trials
 
     runs = {run.method: run for run in Project(parsed.config).runs(parsed.grid)}
-    for method, trial in kept_trials(read_ledger(parsed.ledger)).items():
+    kept = kept_trials(read_ledger(parsed.ledger))
+    if not kept:
+        raise DataError(f"{parsed.ledger}: no trials there; `snakemake --cores all tuning` makes them")
+    for method, trial in kept.items():
         values = merge(*(nested(key, runs[trial].value_of(key)) for key in runs[trial].searched))
         print(yaml.safe_dump({method: {"trial": trial, "recipe": values}}, sort_keys=False), end="")
