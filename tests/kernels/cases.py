@@ -6,7 +6,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from xmcbench.kernels import reference
+from xmcbench.kernels import operators, reference
 from xmcbench.kernels.update import Update
 from xmcbench.topology.distinct import distinct_inputs
 
@@ -43,7 +43,7 @@ class Case:
         generator = torch.Generator().manual_seed(seed)
 
         def moment() -> Tensor:
-            return torch.rand(parameter.shape, generator=generator)
+            return torch.rand(parameter.shape, generator=generator).to(parameter.device)
 
         return Update(
             rule,
@@ -79,7 +79,7 @@ def make(
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
+def odd_cases(draw: st.DrawFn) -> Case:
     features = draw(st.integers(1, 70))
     return make(
         documents=draw(st.integers(1, 140)),
@@ -105,6 +105,44 @@ def truth(
     )
     found = {"grad_x": step["grad_x_BD"], "weight": weight, "bias": bias, "loss": step["loss"]}
     found |= {"zeros": round(step["zero_share"] * case.y_BL.numel())}
-    for name, update in zip(("weight", "bias"), updates, strict=True):
-        found |= {f"{name}.first": update.first, f"{name}.second": update.second}
-    return found
+    return found | _moments(*updates)
+
+
+def fused(
+    case: Case,
+    loss: str,
+    rule: str,
+    *,
+    decay: float = 0.1,
+    key: int = 5,
+    label_weight: Tensor | None = None,
+    pairs: tuple[Tensor, Tensor] | None = None,
+    backend: str = "auto",
+) -> dict[str, object]:
+    """Return what the fused step of a backend makes of a case."""
+    weight, bias = case.weight_LK.clone(), case.bias_L.clone()
+    updates = case.update(rule, weight, decay), case.update(rule, bias, 0.03, seed=1)
+    grad_x_DB, value, zeros, skipped, bad = operators.train_step(
+        case.x_BD.t(),
+        weight,
+        case.index_HK,
+        bias,
+        *(pairs or case.pairs),
+        *updates,
+        loss=loss,
+        group=case.group,
+        scale=0.7,
+        label_weight_L=label_weight,
+        key=key,
+        backend=backend,
+    )
+    found = {"grad_x": grad_x_DB.t(), "weight": weight, "bias": bias, "loss": value, "zeros": zeros}
+    return found | {"skipped": skipped, "bad": bad} | _moments(*updates)
+
+
+def _moments(weight: Update, bias: Update) -> dict[str, object]:
+    return {
+        f"{name}.{kind}": getattr(update, kind)
+        for name, update in (("weight", weight), ("bias", bias))
+        for kind in ("first", "second")
+    }

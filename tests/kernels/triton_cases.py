@@ -1,6 +1,7 @@
 """Cases for the Triton kernels, the fused step on one, and its comparison with the truth."""
 
 import dataclasses
+from functools import partial
 
 import pytest
 import torch
@@ -8,9 +9,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from xmcbench.kernels import operators
 from xmcbench.kernels.triton import shapes
 
+from . import cases
 from .cases import Case, make
 
 NARROW, WIDE = torch.bfloat16, torch.float32
@@ -20,6 +21,8 @@ ON_GPU = torch.cuda.is_available()
 EXAMPLES = settings(
     max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
+
+fused = partial(cases.fused, backend="triton")
 
 
 @st.composite
@@ -58,47 +61,6 @@ def moved(case: Case, device: torch.device) -> Case:
         if isinstance(value := getattr(case, field.name), Tensor)
     }
     return dataclasses.replace(case, **tensors)
-
-
-def fused(
-    case: Case,
-    loss: str,
-    rule: str,
-    *,
-    key: int = 5,
-    decay: float = 0.1,
-    label_weight: Tensor | None = None,
-    backend: str = "triton",
-    pairs: tuple[Tensor, Tensor] | None = None,
-) -> dict[str, object]:
-    def there(update):
-        return dataclasses.replace(
-            update,
-            first=None if update.first is None else update.first.to(case.x_BD.device),
-            second=None if update.second is None else update.second.to(case.x_BD.device),
-        )
-
-    weight, bias = case.weight_LK.clone(), case.bias_L.clone()
-    updates = there(case.update(rule, weight, decay)), there(case.update(rule, bias, 0.03, seed=1))
-    grad_x_DB, value, zeros, skipped, bad = operators.train_step(
-        case.x_BD.t(),
-        weight,
-        case.index_HK,
-        bias,
-        *(pairs or case.pairs),
-        *updates,
-        loss=loss,
-        group=case.group,
-        scale=0.7,
-        label_weight_L=label_weight,
-        key=key,
-        backend=backend,
-    )
-    found = {"grad_x": grad_x_DB.t(), "weight": weight, "bias": bias, "loss": value, "zeros": zeros}
-    found |= {"skipped": skipped, "bad": bad}
-    for name, of in zip(("weight", "bias"), updates, strict=True):
-        found |= {f"{name}.first": of.first, f"{name}.second": of.second}
-    return found
 
 
 def assert_same(ours: dict[str, object], theirs: dict[str, object], case: Case) -> None:

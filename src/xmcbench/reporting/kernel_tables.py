@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from xmcbench.reporting.outputs import KERNELS
 from xmcbench.reporting.tables import markdown
 
 LABELS, FEATURES = 131_072, 768
@@ -38,7 +39,7 @@ def kernel_tables(source: Path) -> str:
 def other_machines(reference: Path) -> list[Path]:
     """Return the files of other machines with CPUs, kernels_<name>.csv, each with its kernels_<name>_machine.csv."""
     files = sorted(reference.glob("kernels_*.csv"))
-    return [f for f in files if f.stem != "kernels_gpu" and not f.stem.endswith("_machine")]
+    return [f for f in files if f.stem not in KERNELS and not f.stem.endswith("_machine")]
 
 
 def machine_tables(sources: list[Path]) -> str:

@@ -1,15 +1,14 @@
 """What a random search found: the best trial of a method, and whether it is better than the method as it stands by more than chance."""
 
 from collections.abc import Sequence
-from typing import Any
+
+from xmcbench.reporting.ledger import Row
 
 #: Points of a trial's score by which it must beat trial 0, the method as it stands, to take its place. Two trials of a
 #: method on the 2,350 validation documents of wordnet-33k differ by chance of the documents with a standard error of 0.26 to
 #: 0.37 points (as measured in pairs, on trials near each other); the best of seven that are as good as trial 0 passes 2.45 of
 #: them once in twenty searches.
 MARGIN = 0.8
-
-Row = dict[str, Any]
 
 
 def best_trials(rows: Sequence[Row]) -> dict[str, str]:
