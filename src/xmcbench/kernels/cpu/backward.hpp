@@ -37,7 +37,7 @@ void backward_tile(const Layer &layer, const float *grad_z_LB, int64_t lane, int
             for (int v = 0; v < NV; v++) total += g[v];
             grad_bias_L[at + m] = (lane ? grad_bias_L[at + m] : 0.0f) + sum(total);
             if (layer.group == 1) {
-                spread<NV, NV>(x, gx, weights_of(layer, at, work.row.p), inputs, layer.fan_in, g, true, work.gw.p);
+                if constexpr (NV <= NARROW_TILE) spread<NV, NV>(x, gx, weights_of(layer, at, work.row.p), inputs, layer.fan_in, g, true, work.gw.p);
             } else {
                 for (int v = 0; v < NV; v++) store(group.g.p + (m * NV + v) * W, g[v]);
                 group.label[m] = m;

@@ -10,18 +10,10 @@ using namespace xmc;
 
 // Call f(label, its NV vectors of scores) for labels [first, last); `first` begins a group.
 template <int NV, class Index, class F>
-inline __attribute__((always_inline)) void each_score(const Layer &layer, const float *x, int64_t first, int64_t last, Group &group, float *row,
-                       F &&f) {
+inline __attribute__((always_inline)) void each_score_of_groups(const Layer &layer, const float *x, int64_t first, int64_t last, Group &group,
+                                                                F &&f) {
     const Index *index = static_cast<const Index *>(layer.index);
     vec z[NV];
-    if (layer.group == 1) {
-        for (int64_t label = first; label < last; label++) {
-            const float *w = weights_of(layer, label, row);
-            scores<NV>(x, w, index + label * layer.fan_in, layer.fan_in, layer.bias[label], z);
-            f(label, z);
-        }
-        return;
-    }
     for (int64_t at = first; at < last; at += layer.group) {
         const int64_t count = at + layer.group < last ? layer.group : last - at;
         group.gather<NV>(x, index + at / layer.group * layer.fan_in, layer.fan_in);
@@ -30,6 +22,25 @@ inline __attribute__((always_inline)) void each_score(const Layer &layer, const 
         for (int64_t m = 0; m < count; m++) {
             for (int v = 0; v < NV; v++) z[v] = load(group.g.p + (m * NV + v) * W);
             f(at + m, z);
+        }
+    }
+}
+
+// The same for any layer.
+template <int NV, class Index, class F>
+inline __attribute__((always_inline)) void each_score(const Layer &layer, const float *x, int64_t first, int64_t last, Group &group, float *row,
+                       F &&f) {
+    if (layer.group > 1) {
+        each_score_of_groups<NV, Index>(layer, x, first, last, group, f);
+        return;
+    }
+    if constexpr (NV <= NARROW_TILE) {  // wider tiles are those of groups
+        const Index *index = static_cast<const Index *>(layer.index);
+        vec z[NV];
+        for (int64_t label = first; label < last; label++) {
+            const float *w = weights_of(layer, label, row);
+            scores<NV>(x, w, index + label * layer.fan_in, layer.fan_in, layer.bias[label], z);
+            f(label, z);
         }
     }
 }

@@ -71,7 +71,7 @@ void chunk_tile_of_groups(const Layer &layer, const Step &step, const Chunk &chu
     for (int64_t at = chunk.first; at < chunk.last; at += layer.group) {
         const Index *inputs = static_cast<const Index *>(layer.index) + at / layer.group * layer.fan_in;
         int64_t count = 0;
-        each_score<NV, Index>(layer, x, at, at + layer.group < chunk.last ? at + layer.group : chunk.last, group, nullptr,
+        each_score_of_groups<NV, Index>(layer, x, at, at + layer.group < chunk.last ? at + layer.group : chunk.last, group,
                    [&](int64_t label, const vec *z) {
                        const int64_t i = label - chunk.first;
                        vec g[NV], total = {};
@@ -89,6 +89,15 @@ void chunk_tile_of_groups(const Layer &layer, const Step &step, const Chunk &chu
         group.spread<NV>(gx, inputs, layer.fan_in, count, work.gw.p, stride, chunk.live);
         for (int64_t n = 0; n < count; n++) chunk.live[group.label[n]] = true;
     }
+}
+
+// One tile of a chunk, by the way of its layer; `full` where each lane is a document.
+template <int NV, Loss LOSS, class Index, class... Rest>
+inline void tile(bool full, const Layer &layer, Rest &&...rest) {
+    if (layer.group > 1)
+        full ? chunk_tile_of_groups<NV, LOSS, false, Index>(layer, rest...) : chunk_tile_of_groups<NV, LOSS, true, Index>(layer, rest...);
+    else if constexpr (NV <= NARROW_TILE)  // wider tiles are those of groups
+        full ? chunk_tile<NV, LOSS, false, Index>(layer, rest...) : chunk_tile<NV, LOSS, true, Index>(layer, rest...);
 }
 
 template <class Index>
@@ -118,10 +127,9 @@ void train_partition(const Layer &layer, const Step &step, const Update &update,
         for (int64_t t = 0; t < tiles.count; t++) {
             const int64_t offset = tiles.at(t, layer.features), lane = tiles.first(t) * W;
             const bool full = lane + tiles.width(t) * W <= tiles.batch;
-#define TILE_OF(NV, LOSS)                                                                                            \
-    (layer.group > 1 ? (full ? chunk_tile_of_groups<NV, LOSS, false, Index> : chunk_tile_of_groups<NV, LOSS, true, Index>) \
-                     : (full ? chunk_tile<NV, LOSS, false, Index> : chunk_tile<NV, LOSS, true, Index>))(             \
-        layer, step, chunk, positives, mask + lane, x + offset, gx + offset, lane, tiles.batch, stride, work)
+#define TILE_OF(NV, LOSS)                                                                                               \
+    tile<NV, LOSS, Index>(full, layer, step, chunk, positives, mask + lane, x + offset, gx + offset, lane, tiles.batch, \
+                          stride, work)
 #define CALL(NV)                            \
     if (step.loss == Loss::squared_hinge)   \
         TILE_OF(NV, Loss::squared_hinge);   \
