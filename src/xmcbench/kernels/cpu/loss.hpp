@@ -20,31 +20,37 @@ inline __attribute__((always_inline)) unsigned loss_gradient(const Step &step, f
         const vec size = all(2 * scale);
         for (int v = 0; v < NV; v++) {
             const vec m = z[v] + one;
-            vec margin = m < zero ? zero : m;
+            vec margin = larger(zero, m);
             if constexpr (MASKED) margin = (vec)(bits(margin) & bits(load(mask + v * W)));
             s += margin * margin;
             g[v] = margin * size;
         }
     } else {
-        vec e[NV], d[NV];
+        vec e[NV], d[NV], inverse[NV], all_d;
+        exp_minus_size<NV>(z, e);
         for (int v = 0; v < NV; v++) {
-            e[v] = exp_negative(minus_size(z[v]));
             if constexpr (MASKED) e[v] = (vec)(bits(e[v]) & bits(load(mask + v * W)));  // 0 where no document is
             d[v] = e[v] + one;
             // softplus(z) = max(z, 0) + log(1 + e^−|z|); what rounding took from 1 + e is added to first order.
-            vec positive = z[v] < zero ? zero : z[v];
+            vec positive = larger(zero, z[v]);
             if constexpr (MASKED) positive = (vec)(bits(positive) & bits(load(mask + v * W)));
             s += positive + (e[v] - (d[v] - one));
         }
-        // One division for NV reciprocals: 1/d_v = (product of the others) / (product of all), 1 ≤ d ≤ 2.
-        vec before[NV], inverse[NV];
-        before[0] = one;
-        for (int v = 1; v < NV; v++) before[v] = before[v - 1] * d[v - 1];
-        const vec all_d = before[NV - 1] * d[NV - 1];
-        vec rest = one / all_d;
-        for (int v = NV - 1; v >= 0; v--) inverse[v] = rest * before[v], rest *= d[v];
+        if constexpr (W > 8) {
+            // A division of so many lanes is slow, so one serves NV: 1/d_v = (product of the others) / (product of all), 1 ≤ d ≤ 2.
+            vec before[NV];
+            before[0] = one;
+            for (int v = 1; v < NV; v++) before[v] = before[v - 1] * d[v - 1];
+            all_d = before[NV - 1] * d[NV - 1];
+            vec rest = scale / all_d;
+            for (int v = NV - 1; v >= 0; v--) inverse[v] = rest * before[v], rest *= d[v];
+        } else {
+            all_d = d[0];
+            for (int v = 1; v < NV; v++) all_d *= d[v];
+            for (int v = 0; v < NV; v++) inverse[v] = scale / d[v];
+        }
         for (int v = 0; v < NV; v++) {
-            g[v] = (z[v] < zero ? e[v] * inverse[v] : inverse[v]) * scale;
+            g[v] = (z[v] < zero ? e[v] : one) * inverse[v];
             if constexpr (MASKED) g[v] = (vec)(bits(g[v]) & bits(load(mask + v * W)));
         }
         const vec product = work.logs.product * all_d;

@@ -81,21 +81,36 @@ inline __attribute__((always_inline)) void transpose(vec *rows) {
 
 inline __attribute__((always_inline)) vec minus_size(vec v) { return (vec)(bits(v) | INT32_MIN); }
 
-// e^x for x ≤ 0 (Cephes' polynomial, 2 ulp); below −87 it is e^−87, a NaN stays.
-inline __attribute__((always_inline)) vec exp_negative(vec x) {
-    const vec low = all(-87.0f);
-    const vec y = x < low ? low : x;
+// The larger of two, lane by lane; b where one is NaN.
+inline __attribute__((always_inline)) vec larger(vec a, vec b) {
+#if XMC_WIDTH == 16
+    return (vec)_mm512_max_ps((__m512)a, (__m512)b);
+#elif XMC_WIDTH == 8
+    return (vec)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+    return a > b ? a : b;
+#endif
+}
+
+// e^−|x| of N vectors (Cephes' polynomial, 2 ulp); below −87 it is e^−87, a NaN stays. Vector by vector at each stage: N
+// chains of twenty dependent instructions, one after another, fill the schedulers of a core and leave its units idle.
+template <int N>
+inline __attribute__((always_inline)) void exp_minus_size(const vec *x, vec *e) {
+    vec shifted[N], r[N];
+    for (int v = 0; v < N; v++) e[v] = larger(all(-87.0f), minus_size(x[v]));
     // 1.5·2²³ rounds to the nearest integer n; with 127 more, its low bits are those of the exponent of 2ⁿ.
-    const vec shifted = y * 1.44269504088896341f + 12583039.0f;
-    const vec n = shifted - 12583039.0f;
-    const vec r = (y - n * 0.693359375f) + n * 2.12194440e-4f;
-    vec p = r * 1.9875691500e-4f + 1.3981999507e-3f;
-    p = p * r + 8.3334519073e-3f;
-    p = p * r + 4.1665795894e-2f;
-    p = p * r + 1.6666665459e-1f;
-    p = p * r + 5.0000001201e-1f;
-    p = p * (r * r) + r + 1.0f;
-    return p * (vec)(bits(shifted) << 23);
+    for (int v = 0; v < N; v++) shifted[v] = e[v] * 1.44269504088896341f + 12583039.0f;
+    for (int v = 0; v < N; v++) {
+        const vec n = shifted[v] - 12583039.0f;
+        r[v] = (e[v] - n * 0.693359375f) + n * 2.12194440e-4f;
+    }
+    for (int v = 0; v < N; v++) e[v] = r[v] * 1.9875691500e-4f + 1.3981999507e-3f;
+    for (int v = 0; v < N; v++) e[v] = e[v] * r[v] + 8.3334519073e-3f;
+    for (int v = 0; v < N; v++) e[v] = e[v] * r[v] + 4.1665795894e-2f;
+    for (int v = 0; v < N; v++) e[v] = e[v] * r[v] + 1.6666665459e-1f;
+    for (int v = 0; v < N; v++) e[v] = e[v] * r[v] + 5.0000001201e-1f;
+    for (int v = 0; v < N; v++) e[v] = e[v] * (r[v] * r[v]) + r[v] + 1.0f;
+    for (int v = 0; v < N; v++) e[v] *= (vec)(bits(shifted[v]) << 23);
 }
 
 // Σ log(d) over many d ≥ 1, lane by lane, as product and exponent: one multiplication each, one logarithm at the end.
