@@ -254,3 +254,11 @@ def test_a_search_without_trials_is_said_to_have_none(
 ) -> None:
     assert main(["--config", str(ROOT / "config"), "tuned", "--ledger", str(tmp_path / "none.csv")]) == 2
     assert re.search(r"none\.csv: no trials there", capsys.readouterr().err)
+
+
+def test_a_ledger_that_is_not_of_a_search_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    ledger = ROOT / "results" / "reference" / "methods.csv"
+    assert main(["--config", str(ROOT / "config"), "tuned", "--ledger", str(ledger)]) == 2
+    assert re.search(
+        r"methods\.csv: method '\w+' is no trial; allowed: METHOD@trial=N", capsys.readouterr().err
+    )

@@ -37,7 +37,11 @@ def _tuned(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.reporting.trials import kept_trials
 
     runs = {run.method: run for run in Project(parsed.config).runs(parsed.grid)}
-    kept = kept_trials(read_ledger(parsed.ledger))
+    rows = read_ledger(parsed.ledger)
+    for row in rows:
+        if "@trial=" not in row["method"]:
+            raise DataError(f"{parsed.ledger}: method {row['method']!r} is no trial; allowed: METHOD@trial=N")
+    kept = kept_trials(rows)
     if not kept:
         raise DataError(f"{parsed.ledger}: no trials there; `snakemake --cores all tuning` makes them")
     for method, trial in kept.items():
