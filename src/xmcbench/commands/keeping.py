@@ -37,11 +37,10 @@ def _tuned(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.reporting.trials import kept_trials
 
     runs = {run.method: run for run in Project(parsed.config).runs(parsed.grid)}
-    rows = read_ledger(parsed.ledger)
-    for row in rows:
-        if "@trial=" not in row["method"]:
-            raise DataError(f"{parsed.ledger}: method {row['method']!r} is no trial; allowed: METHOD@trial=N")
-    kept = kept_trials(rows)
+    try:
+        kept = kept_trials(read_ledger(parsed.ledger))
+    except DataError as error:
+        raise DataError(f"{parsed.ledger}: {error}") from error
     if not kept:
         raise DataError(f"{parsed.ledger}: no trials there; `snakemake --cores all tuning` makes them")
     for method, trial in kept.items():

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from xmcbench.errors import DataError
 from xmcbench.reporting.ledger import Row
 
 #: Points of a trial's score by which it must beat trial 0, the method as it stands, to take its place. Two trials of a
@@ -12,14 +13,17 @@ MARGIN = 0.8
 
 
 def best_trials(rows: Sequence[Row]) -> dict[str, str]:
-    """Return the best trial of every method of a ledger: highest mean of P@1, P@3 and P@5; ties to the earlier."""
+    """Return the best trial of every method of a ledger: highest mean of P@1, P@3 and P@5; ties to the earlier.
+
+    Raises DataError for a row that is of no trial.
+    """
     return {method: f"{method}@trial={_best(its)}" for method, its in sorted(_scores(rows).items())}
 
 
 def kept_trials(rows: Sequence[Row]) -> dict[str, str]:
     """Return the trial that each method should be: the best one if it beats trial 0 by more than MARGIN, else trial 0.
 
-    Methods whose trial 0 is not there are left out.
+    Methods whose trial 0 is not there are left out; raises DataError for a row that is of no trial.
     """
     kept = {}
     for method, its in sorted(_scores(rows).items()):
@@ -33,7 +37,9 @@ def _scores(rows: Sequence[Row]) -> dict[str, dict[int, float]]:
     score: dict[str, dict[int, float]] = {}
     for row in rows:
         if row["metric"] == "P":
-            method, trial = row["method"].split("@trial=")
+            method, found, trial = row["method"].partition("@trial=")
+            if not found:
+                raise DataError(f"method {method!r} is no trial; allowed: METHOD@trial=N")
             its = score.setdefault(method, {})
             its[int(trial)] = its.get(int(trial), 0.0) + float(row["value"]) / 3
     return score
