@@ -3,7 +3,8 @@
 The strongest dense rival there is: with plain SGD a chunk takes three matrix products, of which the last one adds the
 gradient straight into the weights. Memory beside weights and moments: B×chunk scores, and with momentum-free SGD no
 gradient at all. On a GPU gradient product and update are one kernel for every rule, so that there the gradient never
-exists. bfloat16 and E4M3 weights are written back with stochastic rounding; arithmetic is float32 in both.
+exists, and bfloat16 weights are read as they lie (`kernels.narrow_product`). bfloat16 and E4M3 weights are written back with
+stochastic rounding; arithmetic is float32 in both.
 """
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from xmcbench.errors import NonFiniteError
 from xmcbench.kernels import blocks, choose, operators
 from xmcbench.kernels.blocks import CHUNK_BYTES, Loss
+from xmcbench.kernels.narrow_product import add_product
 from xmcbench.kernels.update import Update, update_of
 from xmcbench.output.dense import Dense
 from xmcbench.output.layer import StepResult
@@ -36,12 +38,12 @@ class DenseChunked(Dense):
         """Return a chunk's labels: the recipe's on a CPU, whose caches it must fit.
 
         On a GPU a chunk costs some 25 launches of 10 µs each, whatever its size, so that it is as large as `CHUNK_BYTES` of
-        scores, and of narrow weights made wide, allow.
+        scores, and of weights that are made wide, allow.
         """
         if not self.weight_LD.is_cuda:
             return min(self.labels, self.chunk)
-        narrow = self.weight_LD.dtype != torch.float32
-        return min(self.labels, max(1, CHUNK_BYTES // (4 * max(1, documents, self.features * narrow))))
+        widened = 0 if self._fuses(torch.float32) or self.weight_LD.dtype == torch.float32 else self.features
+        return min(self.labels, max(1, CHUNK_BYTES // (4 * max(1, documents, widened))))
 
     def forward(self, x_BD: Tensor) -> Tensor:
         return nn.functional.linear(x_BD, self.weight_LD.to(x_BD.dtype), self.bias_L)
@@ -110,14 +112,18 @@ class DenseChunked(Dense):
         chunk = self.labels_at_a_time(len(x_BD))
         starts = range(0, self.labels, chunk)
         label_P, row_P = positives.by_label()
+        narrow = self.weight_LD.dtype == torch.bfloat16
         edges = torch.tensor([*starts, self.labels], device=label_P.device)
         bounds = torch.searchsorted(label_P, edges).tolist()
         grad_x_BD, one_B1 = torch.zeros_like(x_BD), x_BD.new_ones(len(x_BD), 1)
         terms, sounds, nonzeros = [], [], []
         for first, begin, end in zip(starts, bounds[:-1], bounds[1:], strict=True):
             rows = slice(first, min(first + chunk, self.labels))
-            weight_lD = self.weight_LD[rows].to(x_BD.dtype)
-            z_Bl = torch.addmm(self.bias_L[rows], x_BD, weight_lD.t())
+            weight_lD = self.weight_LD[rows]
+            if narrow:
+                z_Bl = add_product(self.bias_L[rows].repeat(len(x_BD), 1), x_BD, weight_lD.t())
+            else:
+                z_Bl = torch.addmm(self.bias_L[rows], x_BD, weight_lD.t())
             its = Positives(positives.documents, row_P[begin:end], label_P[begin:end] - first)
             term, gradient_Bl = loss.in_place(z_Bl, its)
             sound = torch.isfinite(gradient_Bl.sum())
@@ -126,7 +132,10 @@ class DenseChunked(Dense):
             nonzeros.append(torch.count_nonzero(gradient_Bl))
             if scale != 1:
                 gradient_Bl.mul_(scale)
-            grad_x_BD.addmm_(gradient_Bl, weight_lD)
+            if narrow:
+                add_product(grad_x_BD, gradient_Bl, weight_lD)
+            else:
+                grad_x_BD.addmm_(gradient_Bl, weight_lD)
             # A chunk that is not sound writes nothing, neither weights nor bias (whose one feature is 1).
             if self._adds_up(updates[0]):
                 gradient_Bl.masked_fill_(~sound, 0.0)
@@ -189,9 +198,11 @@ class DenseChunked(Dense):
         if batch:
             kinds["scores"] = batch * chunk * 4
             copies = 0 if plain or on_gpu else 1  # AdamW's root; momentum needs no more
-            if narrow:
-                copies = 1 if on_gpu else COPIES[self.weight_LD.dtype]
+            if narrow and not on_gpu:
+                copies = COPIES[self.weight_LD.dtype]
             kinds["scratch"] = (copies * chunk + batch) * self.features * 4
+            if narrow and on_gpu:  # what is left of the gradients, and their part in bfloat16
+                kinds["scratch"] += batch * chunk * 6
         return kinds
 
 
