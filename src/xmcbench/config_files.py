@@ -32,6 +32,8 @@ class MethodFile(Section):
     #: Keys of its own that a grid of trials searches beside the common ones; null: not what a base searches.
     search: dict[str, Range | None] = {}
     recipe: dict[str, Any] = {}
+    #: Recipe values that a search on our data found, laid over `recipe`; not inherited, and not in the paper's recipes.
+    searched: dict[str, Any] = {}
 
 
 class BudgetFile(Section):

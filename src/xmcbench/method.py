@@ -24,6 +24,7 @@ class Method:
     runner: str
     search: dict[str, Range]
     recipe: dict[str, Any]
+    searched: dict[str, Any]
 
     @property
     def display(self) -> tuple[str, str, str, int, str]:
@@ -63,7 +64,7 @@ def method_of(name: str, files: dict[str, MethodFile], folder: Path) -> Method:
     return Method(
         name=name,
         file=folder / "methods" / f"{name}.yaml",
-        # A label or citation is one method's own; the rest may come from a base.
+        # A label, a citation and what a search found are one method's own; the rest may come from a base.
         label=chain[0].label or name,
         group=first("group", "other"),
         order=first("order", 1000),
@@ -71,6 +72,7 @@ def method_of(name: str, files: dict[str, MethodFile], folder: Path) -> Method:
         runner=first("runner", "train"),
         search={key: space for key, space in search.items() if space is not None},
         recipe=merge(*(m.recipe for m in reversed(chain))),
+        searched=chain[0].searched,
     )
 
 

@@ -128,6 +128,8 @@ class Project:
         assert cell.budget is not None
         spec, base, budget = self.datasets[dataset], self.methods[method], self.budgets[cell.budget]
         searched: tuple[str, ...] = ()
+        # The paper's recipe has no value that our data chose, and a search begins where it began.
+        own = base.recipe if budget.paper or cell.trials else merge(base.recipe, base.searched)
         if "trial" in point and cell.trials:
             space = {**cell.search, **base.search}
             searched = tuple(searched.key for searched in space.values())
@@ -147,11 +149,11 @@ class Project:
         data = {"data": {"max_length": spec.max_length}, "evaluation": {"propensity": constants}}
         printed = paper_recipe(spec.paper, base.recipe) if budget.paper else {}
         faithful = paper_recipe(self.fidelity[budget.fidelity], base.recipe) if budget.fidelity else {}
-        layers = [data, spec.recipe, base.recipe, printed, faithful, budget.recipe, swept, identity]
+        layers = [data, spec.recipe, own, printed, faithful, budget.recipe, swept, identity]
         if base.runner != "train":
             known = set(ReferenceRecipe.model_fields)
             layers = [
-                {k: v for k, v in layer.items() if k in known} if layer is not base.recipe else layer
+                {k: v for k, v in layer.items() if k in known} if layer is not own else layer
                 for layer in layers
             ]
         recipe = self._validated(merge(*layers), base, spec, budget, file, point)
@@ -194,6 +196,8 @@ class Project:
         ]
         for method in chain_of(base.name, self._method_files, self.folder):
             own = {**method.recipe, **({"runner": method.runner} if method.runner else {})}
+            if method.name == base.name:
+                own = merge(own, method.searched)
             chain.append((self.folder / "methods" / f"{method.name}.yaml", own))
         chain.append((self.folder / "datasets" / f"{spec.name}.yaml", spec.recipe))
         for path, values in chain:

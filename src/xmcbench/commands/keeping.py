@@ -45,4 +45,4 @@ def _tuned(parsed: argparse.Namespace, log: logging.Logger) -> None:
         raise DataError(f"{parsed.ledger}: no trials there; `snakemake --cores all tuning` makes them")
     for method, trial in kept.items():
         values = merge(*(nested(key, runs[trial].value_of(key)) for key in runs[trial].searched))
-        print(yaml.safe_dump({method: {"trial": trial, "recipe": values}}, sort_keys=False), end="")
+        print(yaml.safe_dump({method: {"trial": trial, "searched": values}}, sort_keys=False), end="")
