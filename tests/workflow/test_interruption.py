@@ -30,20 +30,17 @@ def forget_run(workflow: Workflow, method: str) -> None:
         file.unlink()
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finding the processes needs /proc")
-@pytest.mark.parametrize("checkpoints", [0, 1], ids=["before a checkpoint", "after a checkpoint"])
-def test_kill_9_of_the_whole_group_then_a_plain_start(checkpoints: int, built: Workflow) -> None:
-    expected = built.stable_bytes()
-    forget_run(built, "one")
+def killed(workflow: Workflow, method: str, checkpoints: int) -> None:
+    """Start the workflow, and kill -9 its whole process group once the method's run has so many checkpoints."""
     process = subprocess.Popen(
-        built.command("all"),
-        cwd=built.root,
+        workflow.command("all"),
+        cwd=workflow.root,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         env={**os.environ, "XMCBENCH_CHECKPOINT_SECONDS": "0"},
     )
-    folder = built.folder("one")
+    folder = workflow.folder(method)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
         if len(list(folder.glob("checkpoints/step-*"))) >= checkpoints and (folder / ".lock").exists():
@@ -52,9 +49,17 @@ def test_kill_9_of_the_whole_group_then_a_plain_start(checkpoints: int, built: W
     assert process.poll() is None, "the workflow was too quick to be killed: the test tests nothing"
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    while trainers(built.root) and time.monotonic() < deadline:
+    while trainers(workflow.root) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not (folder / "metrics.json").exists()
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finding the processes needs /proc")
+def test_kill_9_of_the_whole_group_twice_then_a_plain_start(built: Workflow) -> None:
+    expected = built.stable_bytes()
+    forget_run(built, "one")
+    killed(built, "one", checkpoints=0)
+    killed(built, "one", checkpoints=1)
     text = built.run("all")
     assert "rule train" in text and "rule reference" not in text
     assert built.stable_bytes() == expected
@@ -64,11 +69,11 @@ def test_kill_9_of_the_whole_group_then_a_plain_start(checkpoints: int, built: W
 def test_one_failing_method_does_not_stop_the_others(built: Workflow) -> None:
     two = built.root / "config/methods/two.yaml"
     good = two.read_text()
-    forget_run(built, "one")
+    forget_run(built, "most_frequent")
     # A learning rate with which the loss overflows in the first steps.
     two.write_text(good + "recipe:\n  output_optimizer: {kind: sgd, learning_rate: 1.0e+30}\n")
     text = built.run("all", expect=1)
-    assert (built.folder("one") / "metrics.json").exists()
+    assert (built.folder("most_frequent") / "metrics.json").exists()
     assert not (built.folder("two") / "topk.npz").exists()
     assert "not finite" in text
     table = (built.root / "results/tables/run/main.md").read_text()
