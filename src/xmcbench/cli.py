@@ -2,6 +2,8 @@
 
 import argparse
 import logging
+import os
+import select
 import sys
 import traceback
 from collections.abc import Sequence
@@ -17,16 +19,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log = _logger(getattr(parsed, "log", None))
     try:
         parsed.command(parsed, log)
+        sys.stdout.flush()
     except XmcbenchError as error:
         _failed(parsed, error)
         log.error("error: %s", error)
         return 2
-    except Exception as error:  # anything else is ours: keep the traceback where it can be found
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and _nobody_reads():
+            return 1
+        # Anything else is ours: keep the traceback where it can be found.
         _failed(parsed, error)
         log.debug("%s", traceback.format_exc())
         log.error("error: %s: %s (traceback in the log)", type(error).__name__, error)
         return 1
     return 0
+
+
+def _nobody_reads() -> bool:
+    """Tell whether who read our output has stopped (`… | head`); Python's own last flush is then silent, too."""
+    poll = select.poll()
+    poll.register(sys.stdout, 0)
+    stopped = any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    if stopped:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return stopped
 
 
 def _failed(parsed: argparse.Namespace, error: BaseException) -> None:

@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -262,3 +264,12 @@ def test_a_ledger_that_is_not_of_a_search_is_refused(capsys: pytest.CaptureFixtu
     assert re.search(
         r"methods\.csv: method '\w+' is no trial; allowed: METHOD@trial=N", capsys.readouterr().err
     )
+
+
+def test_who_reads_the_search_may_stop_reading() -> None:
+    command = [sys.executable, "-m", "xmcbench", "--config", str(ROOT / "config"), "tuned"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 1
