@@ -8,6 +8,7 @@ import pandas as pd
 from xmcbench.errors import DataError
 from xmcbench.evaluation.bands import ALL
 from xmcbench.reporting.ledger import COLUMNS
+from xmcbench.reporting.one_machine import timed_on_one_machine
 
 
 class ExperimentRows:
@@ -35,7 +36,8 @@ class ExperimentRows:
     def read(cls, path: Path, labels: Mapping[str, str], also: Sequence[Path] = ()) -> "ExperimentRows":
         """Read a detailed ledger; raises DataError if it is not there or none. labels: method → what is shown.
 
-        also: ledgers that are read with it where they are there, such as `paper_cost.csv`.
+        also: ledgers that are read with it where they are there, such as `paper_cost.csv`. Of a data set and budget only the
+        times of one machine are kept.
         """
         if not path.is_file():
             raise DataError(f"{path}: missing; record the runs of an experiment first")
@@ -48,7 +50,7 @@ class ExperimentRows:
         frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
         frame["written"] = frame["value"]  # bits and words are no numbers
         frame["value"] = pd.to_numeric(frame["value"], errors="coerce")
-        return cls(frame, labels)
+        return cls(timed_on_one_machine(frame, ["dataset", "budget"]), labels)
 
     @classmethod
     def none(cls) -> "ExperimentRows":

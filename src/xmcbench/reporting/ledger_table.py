@@ -9,6 +9,7 @@ from xmcbench.atomic import write_text
 from xmcbench.errors import ConfigError
 from xmcbench.reporting.ledger import read_ledger
 from xmcbench.reporting.number_format import mean_sd
+from xmcbench.reporting.one_machine import TIMES, timed_on_one_machine
 from xmcbench.reporting.tables import markdown
 from xmcbench.reporting.trials import best_trials, kept_trials
 
@@ -40,9 +41,16 @@ def _table(name: str, reference: Path) -> str:
     frame = pd.DataFrame(rows)
     frame["written"] = frame["value"]  # a drawn value may be a word
     frame["value"] = pd.to_numeric(frame["value"], errors="coerce")
-    shown = _trials(frame, rows) if name == "tuning" else _runs(frame)
     hardware = ", ".join(sorted(frame["hardware"].unique()))
-    return f"{markdown(shown)}\nFrom results/reference/{name}.csv; on {hardware}; accuracy in percent.\n"
+    if name == "tuning":
+        shown, timed = _trials(frame, rows), ""
+    else:
+        frame = timed_on_one_machine(frame)
+        timer = ", ".join(frame[frame["metric"].isin(TIMES)]["hardware"].unique())
+        shown, timed = _runs(frame), f", seconds on {timer} alone" if timer not in ("", hardware) else ""
+    return (
+        f"{markdown(shown)}\nFrom results/reference/{name}.csv; on {hardware}{timed}; accuracy in percent.\n"
+    )
 
 
 def _runs(frame: pd.DataFrame) -> pd.DataFrame:
