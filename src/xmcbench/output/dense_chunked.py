@@ -37,7 +37,7 @@ class DenseChunked(Dense):
     def labels_at_a_time(self, documents: int) -> int:
         """Return a chunk's labels: the recipe's on a CPU, whose caches it must fit.
 
-        On a GPU a chunk costs some 25 launches of 10 µs each, whatever its size, so that it is as large as `CHUNK_BYTES` of
+        On a GPU a chunk costs some 25 launches of 10 µs each (bfloat16: 45), whatever its size, so that it is as large as `CHUNK_BYTES` of
         scores, and of weights that are made wide, allow.
         """
         if not self.weight_LD.is_cuda:
