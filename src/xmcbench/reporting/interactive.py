@@ -60,6 +60,9 @@ def accuracy_memory(collected: Collected) -> str:
         sizes = [math.log10(float(run["memory"][m]) / MIB) for m in seen]
         figure.update_yaxes(range=[low - 1, high + 1])
         figure.update_xaxes(range=[min(sizes) - 0.1, max(sizes) + 0.1])
+    # The library's own marks of a log scale are digits without their power of ten.
+    marks = [digit * 10.0**power for power in range(-3, 8) for digit in (1, 2, 5)]
+    figure.update_xaxes(tickmode="array", tickvals=marks, ticktext=[f"{mark:,g}" for mark in marks])
     html: str = figure.to_html(
         full_html=False,
         include_plotlyjs=True,

@@ -1,4 +1,4 @@
-"""One style for every figure: the same colour a method everywhere, deterministic bytes."""
+"""One style for every figure, deterministic bytes; which colour is whose is in `looks`."""
 
 from pathlib import Path
 from statistics import mean
@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xmcbench.atomic import replacing
-from xmcbench.reporting.collected import Collected
 
 #: Okabe–Ito and two darker tones: told apart with the common kinds of colour blindness, and by marker without colour.
 COLOURS = [
@@ -28,7 +27,6 @@ COLOURS = [
     "#7F7F7F",
     "#6A3D9A",
 ]
-#: Of another number than the colours, so that no two of seventy methods look alike.
 MARKERS = ["o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "d", "h", "8"]
 STYLE: dict[str, Any] = {
     "figure.figsize": (7.0, 4.4),
@@ -48,16 +46,6 @@ STYLE: dict[str, Any] = {
     "svg.fonttype": "path",
     "pdf.fonttype": 42,
 }
-
-
-def colour(collected: Collected, method: str) -> str:
-    """Return a method's colour: by its place in display order."""
-    return COLOURS[list(collected.methods["method"]).index(method) % len(COLOURS)]
-
-
-def marker(collected: Collected, method: str) -> str:
-    """Return a method's marker."""
-    return MARKERS[list(collected.methods["method"]).index(method) % len(MARKERS)]
 
 
 def new_figure() -> tuple[Figure, Axes]:

@@ -1,19 +1,8 @@
-"""Which methods the experiments compare, and the colours and marks they have in every figure."""
+"""Which methods the experiments compare, and what they are called there."""
 
-from xmcbench.reporting.style import COLOURS
+from xmcbench.reporting import looks
 
-#: Of tables 2 and 4, in their order.
-MAIN = [
-    "dense",
-    "dense_aux",
-    "dense_bottleneck",
-    "masked_set",
-    "masked_rigl",
-    "fixed_fan_in_set",
-    "fixed_fan_in_rigl",
-    "fixed_fan_in_set_intermediate",
-    "fixed_fan_in_set_aux",
-]
+MAIN = list(looks.MAIN)
 #: Short names for the ends of curves.
 SHORT = {
     "dense": "dense",
@@ -26,5 +15,5 @@ SHORT = {
     "fixed_fan_in_set_intermediate": "+ intermediate layer",
     "fixed_fan_in_set_aux": "+ auxiliary",
 }
-COLOUR = {method: COLOURS[place] for place, method in enumerate(MAIN)}
-MARKER = dict(zip(MAIN, "osD^v<>PX", strict=True))
+COLOUR = {method: looks.colour(method) for method in MAIN}
+MARKER = looks.MAIN

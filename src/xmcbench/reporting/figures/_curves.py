@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from xmcbench.reporting import style
+from xmcbench.reporting import looks, style
 from xmcbench.reporting.collected import Collected
 
 #: Curves whose labels fit beside one another at the end of one panel.
@@ -60,7 +60,7 @@ def _draw(
     """Draw a method's curve; return its end, its label and its colour."""
     curve = history[history["method"] == method].groupby(x)["value"].mean()
     smooth = curve.rolling(window, center=True, min_periods=1).mean() if window > 1 else curve
-    shade = style.colour(collected, method)
+    shade = looks.colour(method)
     if window > 1:
         axes.plot(curve.index, curve.to_numpy(), color=shade, linewidth=0.5, alpha=0.25)
     axes.plot(smooth.index, smooth.to_numpy(), color=shade)

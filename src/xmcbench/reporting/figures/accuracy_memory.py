@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from xmcbench.reporting import style
+from xmcbench.reporting import looks, style
 from xmcbench.reporting.collected import Collected
 
 CAPTION = (
@@ -27,12 +27,13 @@ def draw(collected: Collected) -> Figure:
     best = max((y for _, y, _ in points), default=0.0)
     shown = [point for point in points if 2 * point[1] >= best]
     axes.set_xscale("log")
+    marks = looks.markers([method for _, _, method in shown])
     for x, y, method in shown:
-        shade = style.colour(collected, method)
+        shade = looks.colour(method)
         axes.plot(
             [x],
             [y],
-            style.marker(collected, method),
+            marks[method],
             color=shade,
             markersize=8,
             label=collected.label(method),
