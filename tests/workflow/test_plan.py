@@ -1,7 +1,7 @@
 """What the workflow plans: golden job counts, and nothing more than a change calls for."""
 
 import re
-import time
+import resource
 
 import pytest
 
@@ -60,10 +60,16 @@ def test_a_second_run_has_nothing_to_do(original: Workflow) -> None:
     assert "Nothing to be done" in original.run("all")
 
 
+def processor_seconds() -> float:
+    """Return what this process's children have computed: a clock on the wall also measures the tests beside this one."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_the_papers_grid_and_what_each_job_asks_for(fresh: Workflow) -> None:
-    began = time.monotonic()
+    began = processor_seconds()
     text = fresh.run("--dry-run", "paper")
-    assert time.monotonic() - began < 10
+    assert processor_seconds() - began < 10
     table = re.search(r"^job +count\n-[- ]+\n(.*?)^total", text, re.MULTILINE | re.DOTALL)
     assert table is not None
     counts = {rule: int(count) for rule, count in (line.split() for line in table[1].splitlines())}
