@@ -56,3 +56,9 @@ def test_a_step_with_bfloat16_weights_is_that_of_the_same_weights_in_float32(
     if rule == "sgd":  # of a gradient near zero AdamW takes the sign, which its last bit decides
         # Stored narrow again: one of its two neighbours. The gradient's factors have 8 bits on tensor cores: rate·Σ|g·x|·2⁻⁷.
         torch.testing.assert_close(narrow.weight_LD.float(), wide.weight_LD, rtol=2.0**-7, atol=3e-3)
+    widened = build(40, 130, Output(kind="dense"), torch.Generator().manual_seed(1)).to(device)
+    widened.load_state_dict({name: its.float() for name, its in narrow.state_dict().items()})
+    score_Bk, label_Bk = narrow.top_k(x_BD, 5)
+    expected_Bk, _ = widened.top_k(x_BD, 5)
+    torch.testing.assert_close(score_Bk, expected_Bk, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(widened(x_BD).gather(1, label_Bk), expected_Bk, rtol=1e-5, atol=1e-5)

@@ -156,9 +156,8 @@ def test_a_dense_chunk_that_is_not_finite_is_named_and_left_alone(
     dtype: str, rule: str, device: torch.device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Plain SGD in float32 goes through the library's sum of products, everything else through the kernel."""
-    monkeypatch.setattr(
-        dense_chunked, "CHUNK_BYTES", 4 * 4 * 6
-    )  # of a GPU's chunk: its scores of 6 documents
+    # A GPU's chunk follows from bytes: scores of 6 documents.
+    monkeypatch.setattr(dense_chunked, "CHUNK_BYTES", 4 * 4 * 6)
     recipe = Output(kind="dense_chunked", chunk=4, backend="triton", weight_dtype=dtype)
     layer = build(8, 10, recipe, torch.Generator().manual_seed(1)).to(device)
     with torch.no_grad():

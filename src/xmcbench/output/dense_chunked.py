@@ -37,8 +37,8 @@ class DenseChunked(Dense):
     def labels_at_a_time(self, documents: int) -> int:
         """Return a chunk's labels: the recipe's on a CPU, whose caches it must fit.
 
-        On a GPU a chunk costs some 25 launches of 10 µs each (bfloat16: 45), whatever its size, so that it is as large as `CHUNK_BYTES` of
-        scores, and of weights that are made wide, allow.
+        On a GPU a chunk costs some 25 launches of 10 µs each (bfloat16: 45), whatever its size, so that it is as large as
+        `CHUNK_BYTES` of scores, and of weights that are made wide, allow.
         """
         if not self.weight_LD.is_cuda:
             return min(self.labels, self.chunk)
@@ -91,6 +91,13 @@ class DenseChunked(Dense):
             del z_Bl, gradient_Bl  # one chunk's scores exist, not also those of the last one
         return StepResult(value, grad_x_BD, zeros / (len(x_BD) * self.labels))
 
+    def _scores(self, x_BD: Tensor, rows: slice) -> Tensor:
+        """Return z_Bl; where steps are fused, bfloat16 weights are never made wide, as `labels_at_a_time` counts on."""
+        weight_lD, bias_l = self.weight_LD[rows], self.bias_L[rows]
+        if weight_lD.dtype == torch.bfloat16 and self._fuses(x_BD.dtype):
+            return add_product(bias_l.repeat(len(x_BD), 1), x_BD, weight_lD.t())
+        return nn.functional.linear(x_BD, weight_lD.to(x_BD.dtype), bias_l)
+
     def _fuses(self, dtype: torch.dtype) -> bool:
         # `cpu` means nothing to a dense layer, so it is not asked whether it can run.
         if self.backend not in ("auto", "triton") or dtype != torch.float32:
@@ -120,10 +127,7 @@ class DenseChunked(Dense):
         for first, begin, end in zip(starts, bounds[:-1], bounds[1:], strict=True):
             rows = slice(first, min(first + chunk, self.labels))
             weight_lD = self.weight_LD[rows]
-            if narrow:
-                z_Bl = add_product(self.bias_L[rows].repeat(len(x_BD), 1), x_BD, weight_lD.t())
-            else:
-                z_Bl = torch.addmm(self.bias_L[rows], x_BD, weight_lD.t())
+            z_Bl = self._scores(x_BD, rows)
             its = Positives(positives.documents, row_P[begin:end], label_P[begin:end] - first)
             term, gradient_Bl = loss.in_place(z_Bl, its)
             sound = torch.isfinite(gradient_Bl.sum())
@@ -180,8 +184,7 @@ class DenseChunked(Dense):
     @torch.no_grad()
     def top_k(self, x_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
         def scores_of(first: int, last: int) -> Tensor:
-            rows = slice(first, last)
-            return nn.functional.linear(x_BD, self.weight_LD[rows].to(x_BD.dtype), self.bias_L[rows])
+            return self._scores(x_BD, slice(first, last))
 
         return blocks.top_k(scores_of, self.labels, k, self.labels_at_a_time(len(x_BD)))
 
