@@ -16,6 +16,18 @@ from xmcbench.plan import Project, Run
 ROOT = Path(__file__).parent.parent
 
 
+#: Rooms whose files take minutes each stand first, so that two processes end at about the same time.
+LONGEST = ("workflow", "reliability")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def turn(item: pytest.Item) -> int:
+        room = item.path.parent.name
+        return LONGEST.index(room) if room in LONGEST else len(LONGEST)
+
+    items.sort(key=turn)
+
+
 @dataclass(frozen=True)
 class SmokeData:
     """Folders of the smoke sample of wordnet-33k."""

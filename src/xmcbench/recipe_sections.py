@@ -1,6 +1,8 @@
 """The sections of a recipe: typed, frozen, unknown keys refused. `recipe.py` puts them together."""
 
+import functools
 import pkgutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,10 +13,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 NonNegative = Annotated[float, Field(ge=0)]
 
 
-def modules_of(room: str) -> list[str]:
+@functools.cache
+def modules_of(room: str) -> tuple[str, ...]:
     """Name the modules of a room of the package without importing them (a new file is a new allowed value)."""
     folder = Path(__file__).parent / room
-    return sorted(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.name.startswith("_"))
+    return tuple(sorted(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.name.startswith("_")))
 
 
 class Section(BaseModel):
@@ -273,7 +276,7 @@ class Data(Section):
     label_augmentation: bool = False
 
 
-def one_of(value: str, names: list[str], but: set[str]) -> str:
+def one_of(value: str, names: Collection[str], but: set[str]) -> str:
     choices = [n for n in names if n not in but]
     if value not in choices:
         raise ValueError(f"unknown value {value!r}; allowed: {', '.join(choices)}")

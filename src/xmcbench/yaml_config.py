@@ -9,12 +9,14 @@ from pydantic import BaseModel, ValidationError
 from xmcbench.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
+#: The safe loader; libyaml's where PyYAML was built with it: a workflow's start reads some 120 files.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping; raises ConfigError naming file and line."""
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

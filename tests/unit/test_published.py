@@ -97,11 +97,12 @@ def test_doubt_is_printed_and_nothing_is_made_up(tmp_path: Path) -> None:
         "p,T2,d,M,dense,P,3,40.25,%,,1,1,memory,unverified",
         "p,T2,d,M,dense,peak_memory,,,GiB,,1,,image,not recovered",
     ]
-    published = read_published(folder_of(tmp_path, *lines))
+    folder = folder_of(tmp_path, *lines)
+    published = read_published(folder)
     row = printed(published, "d").iloc[0]
     assert (row["P@1"], row["P@3"], row["P@5"]) == ("50", "40.25 ?", "–")
     assert row["Peak memory (GiB)"] == "not recovered"
-    assert datasets_of(published) == ["d"]
+    assert datasets_of(folder) == ["d"]
 
 
 def test_ours_beside_published_with_a_verdict(tmp_path: Path) -> None:

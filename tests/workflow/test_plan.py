@@ -67,9 +67,12 @@ def processor_seconds() -> float:
 
 
 def test_the_papers_grid_and_what_each_job_asks_for(fresh: Workflow) -> None:
-    began = processor_seconds()
-    text = fresh.run("--dry-run", "paper")
-    assert processor_seconds() - began < 10
+    took = []
+    while not took or (took[-1] >= 10 and len(took) < 3):  # what runs beside it only ever adds
+        began = processor_seconds()
+        text = fresh.run("--dry-run", "paper")
+        took.append(processor_seconds() - began)
+    assert min(took) < 10
     table = re.search(r"^job +count\n-[- ]+\n(.*?)^total", text, re.MULTILINE | re.DOTALL)
     assert table is not None
     counts = {rule: int(count) for rule, count in (line.split() for line in table[1].splitlines())}

@@ -12,7 +12,7 @@ from xmcbench.errors import XmcbenchError
 from xmcbench.forecast import host_mb, minutes
 from xmcbench.plan import Project, check_devices, tokens_name
 from xmcbench.reporting.experiment_output import files_of, require_known
-from xmcbench.reporting.published import datasets_of, read_published
+from xmcbench.reporting.published import datasets_of
 from xmcbench.reporting.ledger import missing, read_ledger
 from xmcbench.reporting.outputs import (
     FIGURES,
@@ -50,18 +50,28 @@ def names(values):
     return "|".join(sorted({re.escape(str(v)) for v in values}))
 
 
+def methods_of(*runners):
+    """A wildcard constraint that allows the methods of these runners, at any swept point: `run_of` knows the points.
+
+    Every file pattern is compiled at every start, and the points are a thousand names.
+    """
+    bases = {run.base_method for run in RUNS.values() if run.recipe.runner in runners}
+    return rf"(?:{names(bases)})(?:@[^/]+)?"
+
+
 wildcard_constraints:
     dataset=names(PROJECT.datasets),
     budget=names(PROJECT.budgets),
-    method=names(run.method for run in RUNS.values()),
+    method=methods_of("train", "most_frequent", "linear_ovr", "foreign"),
     seed=r"\d+",
     source=names(SOURCES),
 
 
 def run_of(wildcards):
-    return RUNS[
-        f"results/runs/{wildcards.budget}/{wildcards.dataset}/{wildcards.method}/seed{wildcards.seed}"
-    ]
+    folder = f"results/runs/{wildcards.budget}/{wildcards.dataset}/{wildcards.method}/seed{wildcards.seed}"
+    if folder not in RUNS:
+        raise WorkflowError(f"{folder}: no grid of config/grids plans this run")
+    return RUNS[folder]
 
 
 def fetched(wildcards):
@@ -224,7 +234,7 @@ def shown_kernels():
 
 def published_datasets():
     """Data sets of which papers print numbers."""
-    return datasets_of(read_published(Path("results/published")))
+    return datasets_of(Path("results/published"))
 
 
 def partial_reports():

@@ -35,9 +35,7 @@ rule foreign:
     log:
         "logs/foreign/{budget}/{dataset}/{method}/seed{seed}.log",
     wildcard_constraints:
-        method=names(
-            run.method for run in RUNS.values() if run.recipe.runner == "foreign"
-        ),
+        method=methods_of("foreign"),
     conda:
         "../../envs/xmcbench.yaml"
     threads: workflow.cores

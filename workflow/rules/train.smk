@@ -14,9 +14,7 @@ rule train:
     log:
         "logs/train/{budget}/{dataset}/{method}/seed{seed}.log",
     wildcard_constraints:
-        method=names(
-            run.method for run in RUNS.values() if run.recipe.runner == "train"
-        ),
+        method=methods_of("train"),
     conda:
         "../../envs/xmcbench.yaml"
     threads: workflow.cores
@@ -51,11 +49,7 @@ rule reference:
     log:
         "logs/reference/{budget}/{dataset}/{method}/seed{seed}.log",
     wildcard_constraints:
-        method=names(
-            run.method
-            for run in RUNS.values()
-            if run.recipe.runner not in ("train", "foreign")
-        ),
+        method=methods_of("most_frequent", "linear_ovr"),
     conda:
         "../../envs/xmcbench.yaml"
     threads: workflow.cores

@@ -9,7 +9,6 @@ from typing import Any
 from xmcbench.atomic import write_text
 from xmcbench.errors import ConfigError, allowed
 from xmcbench.plan import Project
-from xmcbench.reporting.experiment_rows import ExperimentRows
 
 FOLDER = Path(__file__).parent / "experiments"
 #: Every module of the room is a table or a figure: a new one is a new file.
@@ -49,9 +48,10 @@ def write_experiments(
     rows_file: Path, grid: str, project: Project, out: Path, also: Sequence[Path] = ()
 ) -> None:
     """Write every table and figure of a grid into a folder, from detailed ledgers; raises DataError, ConfigError."""
-    # Only those who draw need matplotlib.
+    # The workflow reads the names above at every start: pandas and matplotlib are for those who draw.
     from xmcbench.reporting import style
     from xmcbench.reporting.collect import csv_text
+    from xmcbench.reporting.experiment_rows import ExperimentRows
     from xmcbench.reporting.tables import latex, markdown, rows_of_frame
 
     require_known(project)

@@ -2,11 +2,12 @@
 
 import csv
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from xmcbench.errors import DataError, allowed
+
+if TYPE_CHECKING:  # the workflow asks for the data sets at every start, and needs no pandas for it
+    import pandas as pd
 
 COLUMNS = [
     "paper",
@@ -41,11 +42,8 @@ OTHER = ("datasets.csv",)
 IDENTITY = ["paper", "table", "dataset", "method", "metric", "k"]
 
 
-def read_published(folder: Path) -> pd.DataFrame:
-    """Return every printed number; value and tolerance are NaN where there is none.
-
-    Raises DataError naming file, line, column and what is allowed.
-    """
+def printed_rows(folder: Path) -> list[dict[str, Any]]:
+    """Return the row of every printed number; raises DataError naming file, line, column and what is allowed."""
     rows: list[dict[str, Any]] = []
     for file in sorted(folder.glob("*.csv")):
         if file.name in OTHER:
@@ -63,16 +61,23 @@ def read_published(folder: Path) -> pd.DataFrame:
                     raise DataError(f"{place}: the number of line {seen[identity]} a second time")
                 seen[identity] = reader.line_num
                 rows.append(row)
-    frame = pd.DataFrame(rows, columns=COLUMNS)
+    return rows
+
+
+def read_published(folder: Path) -> "pd.DataFrame":
+    """Return every printed number; value and tolerance are NaN where there is none. Raises as `printed_rows` does."""
+    import pandas as pd
+
+    frame = pd.DataFrame(printed_rows(folder), columns=COLUMNS)
     for column in ("value", "tolerance"):
         frame[column] = pd.to_numeric(frame[column].replace("", None))
     frame["k"] = pd.to_numeric(frame["k"].replace("", None)).astype("Int64")
     return frame
 
 
-def datasets_of(published: pd.DataFrame) -> list[str]:
-    """Return the data sets that have printed numbers."""
-    return sorted(published["dataset"].unique())
+def datasets_of(folder: Path) -> list[str]:
+    """Return the data sets that have printed numbers; raises as `printed_rows` does."""
+    return sorted({row["dataset"] for row in printed_rows(folder)})
 
 
 def _check(row: dict[str, str], place: str) -> None:

@@ -26,7 +26,7 @@ WITHIN, ABOVE, BELOW, NOT_RUN, NOT_RECOVERED = (
 def write_published(folder: Path, ours: pd.DataFrame, out: Path) -> None:
     """Write {dataset}.{csv,md,tex} of printed numbers, and beside.{csv,md,tex}; folder: results/published."""
     published = read_published(folder)
-    tables = {dataset: printed(published, dataset) for dataset in datasets_of(published)}
+    tables = {dataset: printed(published, dataset) for dataset in datasets_of(folder)}
     tables["beside"] = beside(published, ours)
     for name, table in tables.items():
         write_text(out / f"{name}.csv", csv_text(list(table.columns), rows_of_frame(table)))
