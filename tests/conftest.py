@@ -1,5 +1,9 @@
 """Shared fixtures: the embedded data at the smoke budget, made once a session by the real steps."""
 
+import fcntl
+import os
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +42,22 @@ class SmokeData:
     groups: Path
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """Return a folder that `make` fills once: processes of one test session share it, the first makes, others wait."""
+    place = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        place = place.parent
+    with (place / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made, part = place / name, place / f"{name}.part"
+        if not made.is_dir():  # one that failed is not taken for one that is whole
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            make(part)
+            part.rename(made)
+    return made
+
+
 @pytest.fixture(scope="session")
 def project() -> Project:
     return Project(ROOT / "config")
@@ -51,8 +71,15 @@ def smoke_runs(project: Project) -> dict[str, Run]:
 
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory: pytest.TempPathFactory, project: Project) -> SmokeData:
-    root = tmp_path_factory.mktemp("smoke")
-    data = SmokeData(root / "prepared", root / "sample", root / "tokens", root / "groups.npy")
+    root = made_once(tmp_path_factory, "smoke", lambda folder: make_smoke(data_in(folder), project))
+    return data_in(root)
+
+
+def data_in(root: Path) -> SmokeData:
+    return SmokeData(root / "prepared", root / "sample", root / "tokens", root / "groups.npy")
+
+
+def make_smoke(data: SmokeData, project: Project) -> None:
     spec = project.datasets["wordnet-33k"]
     prepare(spec, data.prepared)
     sample(data.prepared, spec, "smoke", project.sample_rule("smoke"), data.sample)
@@ -61,4 +88,3 @@ def smoke(tmp_path_factory: pytest.TempPathFactory, project: Project) -> SmokeDa
     split = store.split("train")
     centroid_LV = label_centroids([split], [tokens.split("train")], store.labels, tokens.vocabulary)
     write_groups(data.groups, balanced_groups(centroid_LV, 256, seed=1), [split], seed=1)
-    return data

@@ -1,6 +1,5 @@
 """A small project, really built by Snakemake once a session; tests work on copies of it."""
 
-import fcntl
 import os
 import re
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ..conftest import ROOT
+from ..conftest import ROOT, made_once
 
 TINY = {
     "budgets/tiny.yaml": {
@@ -96,25 +95,16 @@ def fresh(tmp_path: Path) -> Workflow:
 
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Workflow:
-    """Three methods on a tiny sample, built by the workflow; not to be changed.
+    """Three methods on a tiny sample, built by the workflow; not to be changed."""
 
-    Processes of one test session share it: the first builds, the others wait.
-    """
-    place = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        place = place.parent
-    with (place / "built.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if (place / "built/project").is_dir():
-            return Workflow(place / "built/project")
-        shutil.rmtree(place / "building", ignore_errors=True)
-        workflow = new_workflow(place / "building/project")
+    def build(folder: Path) -> None:
+        workflow = new_workflow(folder)
         for name, content in TINY.items():
             workflow.write(name, content)
         workflow.write("config.yaml", {"grid": "tiny"})
         workflow.run("all")
-        (place / "building").rename(place / "built")  # one that failed is not taken for one that is whole
-    return Workflow(place / "built/project")
+
+    return Workflow(made_once(tmp_path_factory, "built", build))
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ def test_one_yaml_trains_on_a_folder_of_ones_own(fresh: Workflow, tmp_path: Path
         {"cells": [{"budget": "full", "datasets": ["mine"], "methods": ["most_frequent", "linear_ovr"]}]},
     )
     assert fresh.planned("data_mine") == {"prepare": 1, "data_mine": 1}
-    fresh.run("--config", "grid=mine", "--", "all")
+    fresh.run("--config", "grid=mine", "--", "tables")
     store = PreparedStore.open(fresh.root / "resources/prepared/mine")
     assert list(store.label_texts or ()) == WORDS
     table = (fresh.root / "results/tables/run/main.md").read_text()

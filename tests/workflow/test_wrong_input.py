@@ -79,10 +79,10 @@ def test_a_mistake_on_the_command_line(fresh: Workflow) -> None:
 def test_a_missing_data_file_and_counts_that_differ_stop_before_training(fresh: Workflow) -> None:
     dataset = fresh.root / "config/datasets/wordnet-33k.yaml"
     replace(dataset, "documents_test: 20704", "documents_test: 20705")
-    text = fresh.run("all", expect=1)
+    text = fresh.run("collected", expect=1)
     assert "20705" in text and "20704" in text and "documents_test" in text and "wordnet-33k" in text
     assert "rule train" not in text and not (fresh.root / "resources/prepared/wordnet-33k").exists()
     replace(dataset, "file: ", "file: no-such-")
-    text = fresh.run("all", expect=1)
+    text = fresh.run("collected", expect=1)
     assert "no-such-" in text and "no such file" in text.lower()
     assert "rule train" not in text

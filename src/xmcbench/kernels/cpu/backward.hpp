@@ -19,49 +19,70 @@ inline __attribute__((always_inline)) void load_tile(const float *from, int64_t 
     }
 }
 
+// What a partition is given and fills.
+struct Gradients {
+    const float *grad_z_LB;
+    float *grad_weight_LK, *grad_bias_L;
+    int64_t batch;
+};
+
+// Score gradients of one label and one tile; their sum is the bias's.
+template <int NV>
+inline __attribute__((always_inline)) void load_label(const Gradients &to, int64_t label, int64_t lane, vec *g) {
+    vec total = {};
+    load_tile<NV>(to.grad_z_LB + label * to.batch + lane, to.batch - lane, g);
+    for (int v = 0; v < NV; v++) total += g[v];
+    to.grad_bias_L[label] = (lane ? to.grad_bias_L[label] : 0.0f) + sum(total);
+}
+
+inline void add_row(const Gradients &to, int64_t label, int64_t lane, int64_t fan_in, const float *gw) {
+    float *row = to.grad_weight_LK + label * fan_in;
+    for (int64_t j = 0; j < fan_in; j++) row[j] = (lane ? row[j] : 0.0f) + gw[j];
+}
+
 template <int NV, class Index>
-void backward_tile(const Layer &layer, const float *grad_z_LB, int64_t lane, int64_t batch, const float *x, float *gx, int64_t first,
-                   int64_t last, Work &work, bool *live, float *grad_weight_LK, float *grad_bias_L) {
+void backward_of_labels(const Layer &layer, const Gradients &to, int64_t lane, const float *x, float *gx, int64_t first, int64_t last,
+                        Work &work) {
+    for (int64_t label = first; label < last; label++) {
+        const Index *inputs = static_cast<const Index *>(layer.index) + label * layer.fan_in;
+        vec g[NV];
+        load_label<NV>(to, label, lane, g);
+        spread<NV, NV>(x, gx, weights_of(layer, label, work.row.p), inputs, layer.fan_in, g, true, work.gw.p);
+        add_row(to, label, lane, layer.fan_in, work.gw.p);
+    }
+}
+
+template <int NV>
+void backward_of_groups(const Layer &layer, const Gradients &to, int64_t lane, const float *x, float *gx, int64_t first, int64_t last,
+                        Work &work, bool *live) {
     const int64_t stride = up(layer.fan_in, W);
     Group &group = work.group;
     for (int64_t at = first; at < last; at += layer.group) {
         const int64_t count = at + layer.group < last ? layer.group : last - at;
-        const Index *inputs = static_cast<const Index *>(layer.index) + at / layer.group * layer.fan_in;
-        if (layer.group > 1) {
-            group.gather<NV>(x, inputs, layer.fan_in);
-            group.weights(layer, at, count);
-        }
+        group.gather<NV>(x, layer, at);
+        group.weights(layer, at, count);
         for (int64_t m = 0; m < count; m++) {
-            vec g[NV], total = {};
-            load_tile<NV>(grad_z_LB + (at + m) * batch + lane, batch - lane, g);
-            for (int v = 0; v < NV; v++) total += g[v];
-            grad_bias_L[at + m] = (lane ? grad_bias_L[at + m] : 0.0f) + sum(total);
-            if (layer.group == 1) {
-                if constexpr (NV <= NARROW_TILE) spread<NV, NV>(x, gx, weights_of(layer, at, work.row.p), inputs, layer.fan_in, g, true, work.gw.p);
-            } else {
-                for (int v = 0; v < NV; v++) store(group.g.p + (m * NV + v) * W, g[v]);
-                group.label[m] = m;
-                live[m] = false;
-            }
+            vec g[NV];
+            load_label<NV>(to, at + m, lane, g);
+            for (int v = 0; v < NV; v++) store(group.g.p + (m * NV + v) * W, g[v]);
+            group.label[m] = m;
+            live[m] = false;
         }
-        if (layer.group > 1) group.spread<NV>(gx, inputs, layer.fan_in, count, work.gw.p, stride, live);
-        for (int64_t m = 0; m < count; m++) {
-            float *to = grad_weight_LK + (at + m) * layer.fan_in;
-            for (int64_t j = 0; j < layer.fan_in; j++) to[j] = (lane ? to[j] : 0.0f) + work.gw.p[m * stride + j];
-        }
+        group.spread<NV>(gx, layer.fan_in, count, work.gw.p, stride, live);
+        for (int64_t m = 0; m < count; m++) add_row(to, at + m, lane, layer.fan_in, work.gw.p + m * stride);
     }
 }
 
-template <class Index>
-void backward_partition(const Layer &layer, const Tiles &tiles, const float *grad_z_LB, const float *x, float *gx, float *grad_weight_LK,
-                        float *grad_bias_L, int64_t first, int64_t last, Work &work, bool *live) {
-    for (int64_t t = 0; t < tiles.count; t++) {
-        const int64_t offset = tiles.at(t, layer.features), lane = tiles.first(t) * W;
-#define CALL(NV)                                                                                                     \
-    backward_tile<NV, Index>(layer, grad_z_LB, lane, tiles.batch, x + offset, gx + offset, first, last, work,                     \
-                             live, grad_weight_LK, grad_bias_L)
-        FOR_WIDTH(tiles.width(t), CALL)
-#undef CALL
+template <int NV>
+inline void backward_tile(const Layer &layer, const Gradients &to, int64_t lane, const float *x, float *gx, int64_t first, int64_t last,
+                          Work &work, bool *live) {
+    if (layer.group > 1)
+        backward_of_groups<NV>(layer, to, lane, x, gx, first, last, work, live);
+    else if constexpr (NV <= NARROW_TILE) {  // wider tiles are those of groups
+        if (layer.wide)
+            backward_of_labels<NV, int32_t>(layer, to, lane, x, gx, first, last, work);
+        else
+            backward_of_labels<NV, uint16_t>(layer, to, lane, x, gx, first, last, work);
     }
 }
 
@@ -71,6 +92,7 @@ void backward(const Layer &layer, const float *x_DB, const float *grad_z_LB, int
     const int count = partitions(layer.labels);
     const int64_t size = layer.features * tiles.lanes();
     expect_large(grad_weight_LK, layer.labels * layer.fan_in * 4);
+    const Gradients to{grad_z_LB, grad_weight_LK, grad_bias_L, batch};
     Buffer x(size), gx(size * count);
     pack(tiles, x_DB, layer.features, x.p);
 #pragma omp parallel num_threads(threads_for(count, threads))
@@ -83,10 +105,12 @@ void backward(const Layer &layer, const float *x_DB, const float *grad_z_LB, int
             float *own = gx.p + p * size;
             std::memset(own, 0, size * 4);
             const int64_t first = bound(layer, p, count), last = bound(layer, p + 1, count);
-            if (layer.wide)
-                backward_partition<int32_t>(layer, tiles, grad_z_LB, x.p, own, grad_weight_LK, grad_bias_L, first, last, work, live);
-            else
-                backward_partition<uint16_t>(layer, tiles, grad_z_LB, x.p, own, grad_weight_LK, grad_bias_L, first, last, work, live);
+            for (int64_t t = 0; t < tiles.count; t++) {
+                const int64_t offset = tiles.at(t, layer.features), lane = tiles.first(t) * W;
+#define CALL(NV) backward_tile<NV>(layer, to, lane, x.p + offset, own + offset, first, last, work, live)
+                FOR_WIDTH(tiles.width(t), CALL)
+#undef CALL
+            }
         }
     }
     unpack(tiles, gx.p, count, layer.features, grad_x_DB, threads);

@@ -19,7 +19,8 @@
 // Machines with AVX2 alone have small caches (Zen 3: 512 KB of L2, 32 KB of L1): a tile of 32 documents, 98 KB of x and of gx,
 // is read from L1 more often and leaves room for weights. Measured there at B = 64, in turns: the step took 0.6 to 0.85 of its
 // time with 64 documents, the forward pass 0.4 to 0.7; 16 documents were slower than 32. Groups copy the rows that they read, and
-// were a quarter to a third slower with 32. Whether AVX-512 machines would gain too has not been measured.
+// were a quarter to a third slower with 32. Without AVX2 a tile of four vectors is 0.9 to 0.95 as fast as one of eight, and half of
+// the compiler's time. Whether AVX-512 machines would gain too has not been measured.
 // Core cycles a connection and 32 documents there (2.95 GHz, best of 300): scores 3.3 with all rows in L1 and 4.0 with 768 inputs;
 // gw and gx together 9.0 and 12.3, of which the four stores take 4; the multiply-adds alone would take 6. So 0.5 of a square
 // product's rate (three quarters of peak) is the limit. Tried there, and not kept (best of 15, K = 32, 64, 128, in turns):

@@ -8,14 +8,13 @@ namespace {
 
 using namespace xmc;
 
-template <class Index>
 void forward_block(const Layer &layer, const Tiles &tiles, const float *x, int64_t first, int64_t last, Work &work,
                    bool past, float *z_LB) {
     for (int64_t t = 0; t < tiles.count; t++) {
         const float *xt = x + tiles.at(t, layer.features);
         const int64_t lane = tiles.first(t) * W;
 #define CALL(NV)                                                                                          \
-    each_score<NV, Index>(layer, xt, first, last, work.group, work.row.p, [&](int64_t label, const vec *z) {  \
+    each_score<NV>(layer, xt, first, last, work.group, work.row.p, [&](int64_t label, const vec *z) {  \
         float *to = z_LB + label * tiles.batch + lane;                                                    \
         if (past)                                                                                         \
             for (int v = 0; v < NV; v++) store_past(to + v * W, z[v]);                                    \
@@ -43,10 +42,7 @@ void forward(const Layer &layer, const float *x_DB, int64_t batch, float *z_LB, 
 #pragma omp for schedule(static)
         for (int64_t n = 0; n < blocks; n++) {
             const int64_t last = (n + 1) * size < layer.labels ? (n + 1) * size : layer.labels;
-            if (layer.wide)
-                forward_block<int32_t>(layer, tiles, x.p, n * size, last, work, past, z_LB);
-            else
-                forward_block<uint16_t>(layer, tiles, x.p, n * size, last, work, past, z_LB);
+            forward_block(layer, tiles, x.p, n * size, last, work, past, z_LB);
         }
     }
 }

@@ -86,28 +86,31 @@ struct Group {
     Buffer x, g, row;
     Buffer turned, sums;  // g with labels side by side, and sums of W inputs for all labels
     const float **w;
-    int64_t *label;
+    int64_t *label, *input;  // of the rows of x below, where they come from
 
     explicit Group(const Layer &layer)
         : inputs(up(layer.fan_in, W)), x(shared(layer) * inputs * TILE * W), g(shared(layer) * up(layer.group, W) * TILE * W),
           row(shared(layer) * (layer.bf16 ? layer.group * layer.fan_in : 1)),
           turned(shared(layer) * up(layer.group, W) * TILE * W), sums(shared(layer) * up(layer.group, W) * W), w(new const float *[layer.group]),
-          label(new int64_t[layer.group]) {}
+          label(new int64_t[layer.group]), input(new int64_t[layer.fan_in]) {}
     ~Group() {
         delete[] w;
         delete[] label;
+        delete[] input;
     }
     Group(const Group &) = delete;
     Group &operator=(const Group &) = delete;
 
     static int64_t shared(const Layer &layer) { return layer.group > 1; }
 
-    // Copy the rows of x that the group reads, one after another; the last ones are zeros.
-    template <int NV, class Index>
-    void gather(const float *from_x, const Index *index, int64_t fan_in) {
+    // Copy the rows of x that the group of label `first` reads, one after another; the last ones are zeros.
+    template <int NV>
+    void gather(const float *from_x, const Layer &layer, int64_t first) {
+        const int64_t fan_in = layer.fan_in, at = first / layer.group * fan_in;
         float *to = x.p;
         for (int64_t k = 0; k < fan_in; k++, to += NV * W) {
-            const float *from = from_x + (int64_t)index[k] * (NV * W);
+            input[k] = layer.wide ? static_cast<const int32_t *>(layer.index)[at + k] : static_cast<const uint16_t *>(layer.index)[at + k];
+            const float *from = from_x + input[k] * (NV * W);
             for (int v = 0; v < NV; v++) store(to + v * W, load(from + v * W));
         }
         std::memset(to, 0, (inputs - fan_in) * NV * W * 4);
@@ -129,14 +132,14 @@ struct Group {
     }
 
     // gw (rows `stride` apart, of the labels in `label`, see `live`) and gx, from the `count` gradients in g.
-    template <int NV, class Index>
-    void spread(float *gx, const Index *index, int64_t fan_in, int64_t count, float *gw, int64_t stride, const bool *live) {
+    template <int NV>
+    void spread(float *gx, int64_t fan_in, int64_t count, float *gw, int64_t stride, const bool *live) {
         weight_gradient<NV>(fan_in, count, gw, stride, live);
         float *to[LABELS];
         int64_t k = 0;
         for (; k < fan_in; k += LABELS) {
             const int64_t n = fan_in - k < LABELS ? fan_in - k : LABELS;
-            for (int64_t i = 0; i < n; i++) to[i] = gx + (int64_t)index[k + i] * (NV * W);
+            for (int64_t i = 0; i < n; i++) to[i] = gx + input[k + i] * (NV * W);
             if (n == LABELS)
                 input_rows<NV, LABELS>(k, count, to);
             else {

@@ -9,14 +9,13 @@ namespace {
 using namespace xmc;
 
 // Call f(label, its NV vectors of scores) for labels [first, last); `first` begins a group.
-template <int NV, class Index, class F>
+template <int NV, class F>
 inline __attribute__((always_inline)) void each_score_of_groups(const Layer &layer, const float *x, int64_t first, int64_t last, Group &group,
                                                                 F &&f) {
-    const Index *index = static_cast<const Index *>(layer.index);
     vec z[NV];
     for (int64_t at = first; at < last; at += layer.group) {
         const int64_t count = at + layer.group < last ? layer.group : last - at;
-        group.gather<NV>(x, index + at / layer.group * layer.fan_in, layer.fan_in);
+        group.gather<NV>(x, layer, at);
         group.weights(layer, at, count);
         group.scores<NV>(layer, at, count);
         for (int64_t m = 0; m < count; m++) {
@@ -26,22 +25,30 @@ inline __attribute__((always_inline)) void each_score_of_groups(const Layer &lay
     }
 }
 
-// The same for any layer.
+// The same for labels with rows of their own.
 template <int NV, class Index, class F>
+inline __attribute__((always_inline)) void each_score_of_labels(const Layer &layer, const float *x, int64_t first, int64_t last, float *row,
+                                                                F &&f) {
+    const Index *index = static_cast<const Index *>(layer.index);
+    vec z[NV];
+    for (int64_t label = first; label < last; label++) {
+        const float *w = weights_of(layer, label, row);
+        scores<NV>(x, w, index + label * layer.fan_in, layer.fan_in, layer.bias[label], z);
+        f(label, z);
+    }
+}
+
+// The same for any layer.
+template <int NV, class F>
 inline __attribute__((always_inline)) void each_score(const Layer &layer, const float *x, int64_t first, int64_t last, Group &group, float *row,
                        F &&f) {
-    if (layer.group > 1) {
-        each_score_of_groups<NV, Index>(layer, x, first, last, group, f);
-        return;
-    }
-    if constexpr (NV <= NARROW_TILE) {  // wider tiles are those of groups
-        const Index *index = static_cast<const Index *>(layer.index);
-        vec z[NV];
-        for (int64_t label = first; label < last; label++) {
-            const float *w = weights_of(layer, label, row);
-            scores<NV>(x, w, index + label * layer.fan_in, layer.fan_in, layer.bias[label], z);
-            f(label, z);
-        }
+    if (layer.group > 1)
+        each_score_of_groups<NV>(layer, x, first, last, group, f);
+    else if constexpr (NV <= NARROW_TILE) {  // wider tiles are those of groups
+        if (layer.wide)
+            each_score_of_labels<NV, int32_t>(layer, x, first, last, row, f);
+        else
+            each_score_of_labels<NV, uint16_t>(layer, x, first, last, row, f);
     }
 }
 

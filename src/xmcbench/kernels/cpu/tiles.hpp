@@ -15,7 +15,7 @@ namespace {
 using namespace xmc;
 
 constexpr int TILE = 8;             // vectors of documents in a tile, at most: as many accumulators fit the registers
-constexpr int NARROW_TILE = W == 8 ? 4 : TILE;  // the same where a label reads rows of its own, see fan_in.cpp
+constexpr int NARROW_TILE = W == 16 ? TILE : 4;  // the same where a label reads rows of its own, see fan_in.cpp
 constexpr int64_t CHUNK = 8192;     // connections whose weight gradient is kept between tiles (32 KB)
 constexpr int MAX_PARTITIONS = 16;
 constexpr int64_t LARGE = 2 << 20;  // bytes of a large page

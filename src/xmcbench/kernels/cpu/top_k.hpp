@@ -16,13 +16,13 @@ inline __attribute__((always_inline)) void enter(float *score, int64_t *label, i
     label[i] = l;
 }
 
-template <int NV, class Index>
+template <int NV>
 void best_of_tile(const Layer &layer, const float *x, int64_t first, int64_t last, int64_t real, int64_t k,
                   float *score, int64_t *best, Work &work) {
     vec bar[NV];  // the k-th best score so far of each document; +∞ for lanes that are none
     for (int v = 0; v < NV; v++)
         for (int b = 0; b < W; b++) bar[v][b] = v * W + b < real ? -INFINITY : INFINITY;
-    each_score<NV, Index>(layer, x, first, last, work.group, work.row.p, [&](int64_t label, const vec *z) {
+    each_score<NV>(layer, x, first, last, work.group, work.row.p, [&](int64_t label, const vec *z) {
         veci any = {};
         for (int v = 0; v < NV; v++) any |= (veci)(z[v] > bar[v]);
         bool some = false;
@@ -56,13 +56,7 @@ void top_k(const Layer &layer, const float *x_DB, int64_t batch, int64_t k, floa
                 const int64_t lane = tiles.first(t) * W, at = (p * tiles.lanes() + lane) * k;
                 const int64_t real = tiles.batch - lane;
                 const float *xt = x.p + tiles.at(t, layer.features);
-#define CALL(NV)                                                                                                  \
-    {                                                                                                             \
-        if (layer.wide)                                                                                           \
-            best_of_tile<NV, int32_t>(layer, xt, first, last, real, k, score.p + at, label + at, work);           \
-        else                                                                                                      \
-            best_of_tile<NV, uint16_t>(layer, xt, first, last, real, k, score.p + at, label + at, work);          \
-    }
+#define CALL(NV) best_of_tile<NV>(layer, xt, first, last, real, k, score.p + at, label + at, work)
                 FOR_WIDTH(tiles.width(t), CALL)
 #undef CALL
             }

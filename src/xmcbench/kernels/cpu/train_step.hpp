@@ -63,15 +63,14 @@ void chunk_tile(const Layer &layer, const Step &step, const Chunk &chunk, const 
 }
 
 // The same for groups: labels whose gradients are all zero drop out of the products.
-template <int NV, Loss LOSS, bool MASKED, class Index>
+template <int NV, Loss LOSS, bool MASKED>
 void chunk_tile_of_groups(const Layer &layer, const Step &step, const Chunk &chunk, const Positives &positives,
                           const float *mask, const float *x, float *gx, int64_t lane, int64_t batch, int64_t stride, Work &work) {
     const int64_t real = batch - lane < NV * W ? batch - lane : NV * W;
     Group &group = work.group;
     for (int64_t at = chunk.first; at < chunk.last; at += layer.group) {
-        const Index *inputs = static_cast<const Index *>(layer.index) + at / layer.group * layer.fan_in;
         int64_t count = 0;
-        each_score_of_groups<NV, Index>(layer, x, at, at + layer.group < chunk.last ? at + layer.group : chunk.last, group,
+        each_score_of_groups<NV>(layer, x, at, at + layer.group < chunk.last ? at + layer.group : chunk.last, group,
                    [&](int64_t label, const vec *z) {
                        const int64_t i = label - chunk.first;
                        vec g[NV], total = {};
@@ -86,21 +85,20 @@ void chunk_tile_of_groups(const Layer &layer, const Step &step, const Chunk &chu
                        chunk.g_bias[i] += sum(total);
                    });
         if (!count) continue;
-        group.spread<NV>(gx, inputs, layer.fan_in, count, work.gw.p, stride, chunk.live);
+        group.spread<NV>(gx, layer.fan_in, count, work.gw.p, stride, chunk.live);
         for (int64_t n = 0; n < count; n++) chunk.live[group.label[n]] = true;
     }
 }
 
-// One tile of a chunk, by the way of its layer; `full` where each lane is a document.
-template <int NV, Loss LOSS, class Index, class... Rest>
-inline void tile(bool full, const Layer &layer, Rest &&...rest) {
+// One tile of a chunk, by the way of its layer; MASKED where not every lane is a document.
+template <int NV, Loss LOSS, bool MASKED, class... Rest>
+inline void tile(const Layer &layer, Rest &&...rest) {
     if (layer.group > 1)
-        full ? chunk_tile_of_groups<NV, LOSS, false, Index>(layer, rest...) : chunk_tile_of_groups<NV, LOSS, true, Index>(layer, rest...);
+        chunk_tile_of_groups<NV, LOSS, MASKED>(layer, rest...);
     else if constexpr (NV <= NARROW_TILE)  // wider tiles are those of groups
-        full ? chunk_tile<NV, LOSS, false, Index>(layer, rest...) : chunk_tile<NV, LOSS, true, Index>(layer, rest...);
+        layer.wide ? chunk_tile<NV, LOSS, MASKED, int32_t>(layer, rest...) : chunk_tile<NV, LOSS, MASKED, uint16_t>(layer, rest...);
 }
 
-template <class Index>
 void train_partition(const Layer &layer, const Step &step, const Update &update, const Positives &positives,
                      const Tiles &tiles, const float *mask, const float *x, float *gx, int64_t first, int64_t last,
                      ChunkWork &work, StepResult &result) {
@@ -127,16 +125,18 @@ void train_partition(const Layer &layer, const Step &step, const Update &update,
         for (int64_t t = 0; t < tiles.count; t++) {
             const int64_t offset = tiles.at(t, layer.features), lane = tiles.first(t) * W;
             const bool full = lane + tiles.width(t) * W <= tiles.batch;
-#define TILE_OF(NV, LOSS)                                                                                               \
-    tile<NV, LOSS, Index>(full, layer, step, chunk, positives, mask + lane, x + offset, gx + offset, lane, tiles.batch, \
-                          stride, work)
+#define TILE_OF(NV, LOSS, MASKED)                                                                                        \
+    tile<NV, LOSS, MASKED>(layer, step, chunk, positives, mask + lane, x + offset, gx + offset, lane, tiles.batch, stride, work)
+#define TILE_FOR(NV, LOSS) full ? TILE_OF(NV, LOSS, false) : TILE_OF(NV, LOSS, true)
 #define CALL(NV)                            \
     if (step.loss == Loss::squared_hinge)   \
-        TILE_OF(NV, Loss::squared_hinge);   \
+        TILE_FOR(NV, Loss::squared_hinge);  \
     else                                    \
-        TILE_OF(NV, Loss::bce)
+        TILE_FOR(NV, Loss::bce)
             FOR_WIDTH(tiles.width(t), CALL)
 #undef CALL
+#undef TILE_FOR
+#undef TILE_OF
         }
         work.flush();
         for (int64_t i = 0; i < n; i++) {
@@ -167,10 +167,7 @@ StepResult train_step(const Layer &layer, const float *x_DB, int64_t batch, cons
             float *own = gx.p + p * size;
             std::memset(own, 0, size * 4);
             const int64_t first = bound(layer, p, count), last = bound(layer, p + 1, count);
-            if (layer.wide)
-                train_partition<int32_t>(layer, step, update, positives, tiles, mask.p, x.p, own, first, last, work, results[p]);
-            else
-                train_partition<uint16_t>(layer, step, update, positives, tiles, mask.p, x.p, own, first, last, work, results[p]);
+            train_partition(layer, step, update, positives, tiles, mask.p, x.p, own, first, last, work, results[p]);
         }
     }
     unpack(tiles, gx.p, count, layer.features, grad_x_DB, threads);
