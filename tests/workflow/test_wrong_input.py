@@ -76,6 +76,12 @@ def test_a_mistake_on_the_command_line(fresh: Workflow) -> None:
     assert all(part in line for part in ("'grid'", "qick", "allowed:", "quick")), line
 
 
+def test_a_swept_point_that_no_grid_plans(fresh: Workflow) -> None:
+    folder = "results/runs/quick/wordnet-33k/dense@fan_in=3/seed1"
+    text = fresh.run("--dry-run", f"{folder}/metrics.json", expect=1)
+    assert f"{folder}: no grid of config/grids plans this run" in text
+
+
 def test_a_missing_data_file_and_counts_that_differ_stop_before_training(fresh: Workflow) -> None:
     dataset = fresh.root / "config/datasets/wordnet-33k.yaml"
     replace(dataset, "documents_test: 20704", "documents_test: 20705")
