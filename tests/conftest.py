@@ -20,7 +20,7 @@ from xmcbench.plan import Project, Run
 ROOT = Path(__file__).parent.parent
 
 
-#: Rooms whose files take minutes each stand first, so that two processes end at about the same time.
+#: Rooms whose files take minutes each stand first, so that all processes end at about the same time.
 LONGEST = ("workflow", "reliability")
 
 

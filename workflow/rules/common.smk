@@ -42,6 +42,7 @@ except XmcbenchError as error:
     raise WorkflowError(str(error)) from None
 
 RUNS = {run.folder: run for runs in GRIDS.values() for run in runs}
+RUNNERS = {run.recipe.runner for run in RUNS.values()}
 REPORTING = rooms_hash()
 
 
@@ -62,7 +63,7 @@ def methods_of(*runners):
 wildcard_constraints:
     dataset=names(PROJECT.datasets),
     budget=names(PROJECT.budgets),
-    method=methods_of("train", "most_frequent", "linear_ovr", "foreign"),
+    method=methods_of(*RUNNERS),
     seed=r"\d+",
     source=names(SOURCES),
 

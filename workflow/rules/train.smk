@@ -49,7 +49,7 @@ rule reference:
     log:
         "logs/reference/{budget}/{dataset}/{method}/seed{seed}.log",
     wildcard_constraints:
-        method=methods_of("most_frequent", "linear_ovr"),
+        method=methods_of(*RUNNERS - {"train", "foreign"}),
     conda:
         "../../envs/xmcbench.yaml"
     threads: workflow.cores
