@@ -6,6 +6,7 @@ A recipe = defaults ⊕ data set ⊕ method ⊕ budget ⊕ swept axes ⊕ seed. 
 
 import hashlib
 import json
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -87,6 +88,13 @@ class TrainRecipe(Identity):
     auxiliary: Auxiliary | None = None
     gradient_probe: GradientProbe | None = None
     training: Training = Training()
+
+    def output_for(self, labels: int) -> Output:
+        """Return the output section with the bias that L labels start with; squared hinge, which has no prior, keeps its own."""
+        if self.output.expected_labels is None or self.training.loss != "bce":
+            return self.output
+        share = min(0.5, self.output.expected_labels / labels)
+        return self.output.model_copy(update={"initial_bias": math.log(share / (1 - share))})
 
     @model_validator(mode="after")
     def _can_be_probed(self) -> "TrainRecipe":

@@ -121,6 +121,9 @@ class Output(Section):
     #: Initial weights are uniform in ± this value.
     initial_range: NonNegative = 0.02
     initial_bias: float = 0.0
+    #: Labels that a document is expected to have, n: under cross-entropy biases start at the logit of n / L (at most ½), which
+    #: suits any number of labels, and not at `initial_bias`. Too high a start teaches the encoder how to say no to all of them.
+    expected_labels: Annotated[float, Field(gt=0)] | None = None
     #: `stream`: a block of labels at a time, weights updated in place, where the layer can; `materialise`: all scores
     #: are formed and trained by autograd, the way of the paper's own memory figures.
     scores: Literal["stream", "materialise"] = "stream"

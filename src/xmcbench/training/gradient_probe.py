@@ -25,7 +25,8 @@ class GradientProbe:
     def __init__(self, recipe: TrainRecipe, features: int, labels: int, loss: Loss) -> None:
         """features: D. labels: L. Raises nothing: the recipe has been checked."""
         assert recipe.gradient_probe is not None
-        its = Output(initial_range=recipe.output.initial_range, initial_bias=recipe.output.initial_bias)
+        own = recipe.output_for(labels)
+        its = Output(initial_range=own.initial_range, initial_bias=own.initial_bias)
         generator = torch.Generator().manual_seed(derive(recipe.seed, "gradient probe"))
         self.layer: OutputLayer = outputs.build(features, labels, its, generator)
         rate = OutputOptimizer(learning_rate=recipe.gradient_probe.learning_rate)
