@@ -17,7 +17,8 @@ from xmcbench.cli import main
 from xmcbench.errors import ConfigError
 from xmcbench.plan import Project, Run
 from xmcbench.recipe import TrainRecipe
-from xmcbench.reporting.ledger import missing, read_ledger, record
+from xmcbench.reporting.collect import csv_text
+from xmcbench.reporting.ledger import COLUMNS, missing, read_ledger, record
 from xmcbench.reporting.ledger_table import with_ledgers
 from xmcbench.reporting.trials import MARGIN, best_trials, kept_trials
 from xmcbench.search import Range, draw_trial
@@ -160,6 +161,30 @@ def test_documents_show_what_the_ledgers_hold(config: Path, tmp_path: Path) -> N
     document.write_text("nothing here")
     with pytest.raises(ConfigError, match="no block between"):
         with_ledgers(document, tmp_path)
+
+
+def test_runs_of_several_data_sets_are_no_seeds_of_one_another(tmp_path: Path) -> None:
+    shared = {
+        "method": "dense",
+        "seed": "1",
+        "recipe": "x",
+        "metric": "P",
+        "split": "test",
+        "hardware": "a-machine",
+    }
+    rows = [
+        {**shared, "dataset": data, "budget": budget, "k": "1", "value": value}
+        for data, budget, value in (("a", "quick", "0.5"), ("b", "quick", "0.25"), ("b", "full", "0.75"))
+    ]
+    (tmp_path / "starts.csv").write_text(csv_text(COLUMNS, rows))
+    document = tmp_path / "page.md"
+    document.write_text("<!-- ledger:starts -->\n<!-- ledger:end -->\n")
+    lines = [line for line in with_ledgers(document, tmp_path).splitlines() if "| dense | 1 |" in line]
+    assert [line.split(" | ")[:4] for line in lines] == [
+        ["| a, quick", "dense", "1", "0.50"],
+        ["| b, full", "dense", "1", "0.75"],
+        ["| b, quick", "dense", "1", "0.25"],
+    ]
 
 
 @pytest.mark.parametrize("document", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)

@@ -124,6 +124,7 @@ LEDGERS = {
     "tuning": "tuning",
     "methods": "methods_seeds",
     "fidelity": "fidelity",
+    "first_bias": "first_bias",
     "foreign": "foreign",
     "foreign_full": "foreign_full",
     "runs": "ablations_seeds",

@@ -55,7 +55,9 @@ def _table(name: str, reference: Path) -> str:
 
 def _runs(frame: pd.DataFrame) -> pd.DataFrame:
     table = []
-    for method, its in frame.groupby("method", sort=True):
+    where = ["dataset", "budget"]
+    several = len(frame[where].drop_duplicates()) > 1
+    for (dataset, budget, method), its in frame.groupby([*where, "method"], sort=True):
         declared = its[its["metric"] == "memory_classifier"]["value"] / 2**20
         seconds = its[its["metric"] == "epoch_seconds"]["value"]
         measured = its[its["metric"].str.startswith("measured_")].groupby("seed")["value"].sum() / 2**20
@@ -64,7 +66,8 @@ def _runs(frame: pd.DataFrame) -> pd.DataFrame:
             "Measured, output layer (MiB)": mean_sd(measured[:1], lambda v: f"{v:.1f}"),
             "Epoch (s)": mean_sd(seconds, lambda v: f"{v:.1f}"),
         }
-        runs = {"Run": str(method), "Seeds": str(its["seed"].nunique())}
+        data = {"Data": f"{dataset}, {budget}"} if several else {}
+        runs = {**data, "Run": str(method), "Seeds": str(its["seed"].nunique())}
         table.append({**runs, **_accuracy(its), **resources})
     return pd.DataFrame(table)
 

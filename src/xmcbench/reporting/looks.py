@@ -1,9 +1,11 @@
-"""The colour and the mark of a method: the same in every figure, whatever else is drawn beside it."""
+"""The colour and the mark of a method, the same in every figure, whatever else is drawn beside it; the dash of its curve."""
 
 from collections.abc import Sequence
 from zlib import crc32
 
 from xmcbench.reporting.style import COLOURS, MARKERS
+
+Dash = str | tuple[float, tuple[float, ...]]
 
 #: The methods that are compared most (tables 2 and 4, in their order), each with a colour and a mark of its own.
 MAIN = {
@@ -19,6 +21,13 @@ MAIN = {
 }
 #: Of the hash that colours the others: with this start the default grid's twelve methods share as few colours as ten allow.
 START = 2402
+#: Of curves that share a colour: the first is drawn through, the others' labels say how they are told apart from it.
+DASHES: dict[str, Dash] = {
+    "": "-",
+    "dashed": (0, (4, 1.5)),
+    "dotted": (0, (1.2, 1.2)),
+    "dash-dotted": (0, (6, 1.5, 1.2, 1.5)),
+}
 
 
 def colour(method: str) -> str:
@@ -39,3 +48,14 @@ def markers(methods: Sequence[str]) -> dict[str, str]:
             marks[method] = (free or wanted)[0]
             taken.add((colour(method), marks[method]))
     return marks
+
+
+def dashes(methods: Sequence[str]) -> dict[str, str]:
+    """Return the names of the dashes of curves in one panel: no two share colour and dash while dashes last; `MAIN` has none."""
+    drawn: dict[str, int] = {}
+    found = {}
+    for method in sorted(methods, key=lambda m: m not in MAIN):
+        shade = colour(method)
+        found[method] = list(DASHES)[drawn.get(shade, 0) % len(DASHES)]
+        drawn[shade] = drawn.get(shade, 0) + 1
+    return found

@@ -1,4 +1,4 @@
-"""Curves of one history metric, a colour a method, labelled at their ends."""
+"""Curves of one history metric, a colour a method (and a dash where two have one), labelled at their ends."""
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -31,7 +31,8 @@ def draw_curves(
     for (title, its), axes in panels:
         if log:
             axes.set_yscale("log")
-        ends = [_draw(collected, history, method, x, window, axes) for method in its]
+        dashes = looks.dashes(its)
+        ends = [_draw(collected, history, method, x, window, axes, dashes[method]) for method in its]
         axes.set_title(title, fontsize=10, loc="left")
         axes.set_xlabel(labels[0])
         axes.set_ylabel(labels[1])
@@ -55,7 +56,13 @@ def _panels(collected: Collected, methods: list[str]) -> list[tuple[str, list[st
 
 
 def _draw(
-    collected: Collected, history: pd.DataFrame, method: str, x: str, window: int, axes: Axes
+    collected: Collected,
+    history: pd.DataFrame,
+    method: str,
+    x: str,
+    window: int,
+    axes: Axes,
+    dash: str,
 ) -> tuple[float, float, str, str]:
     """Draw a method's curve; return its end, its label and its colour."""
     curve = history[history["method"] == method].groupby(x)["value"].mean()
@@ -63,5 +70,6 @@ def _draw(
     shade = looks.colour(method)
     if window > 1:
         axes.plot(curve.index, curve.to_numpy(), color=shade, linewidth=0.5, alpha=0.25)
-    axes.plot(smooth.index, smooth.to_numpy(), color=shade)
-    return float(smooth.index[-1]), float(smooth.iloc[-1]), collected.label(method), shade
+    axes.plot(smooth.index, smooth.to_numpy(), color=shade, linestyle=looks.DASHES[dash])
+    label = f"{collected.label(method)} ({dash})" if dash else collected.label(method)
+    return float(smooth.index[-1]), float(smooth.iloc[-1]), label, shade
