@@ -111,17 +111,18 @@ def test_kill_9_at_many_moments_changes_no_byte(
     assert {name: (folder / name).read_bytes() for name in FILES} == uninterrupted
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "Ctrl-C"])
 def test_a_requested_stop_saves_first(
-    number: signal.Signals, run: Run, smoke: SmokeData, tmp_path: Path, uninterrupted: dict[str, bytes]
+    run: Run, smoke: SmokeData, tmp_path: Path, uninterrupted: dict[str, bytes]
 ) -> None:
+    """SIGTERM, and later, of the run that went on from there, Ctrl-C."""
     folder = tmp_path / "run"
-    process = start_until(command(run, folder, smoke), folder, 5)
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 2
-    assert f"{number.name}: saved after step {steps_saved(folder)} of 52".encode() in errors
-    assert not (folder / "failed.json").exists() and not (folder / "topk.npz").exists()
+    for number, moment in ((signal.SIGTERM, 5), (signal.SIGINT, 25)):
+        process = start_until(command(run, folder, smoke), folder, moment)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 2
+        assert f"{number.name}: saved after step {steps_saved(folder)} of 52".encode() in errors
+        assert not (folder / "failed.json").exists() and not (folder / "topk.npz").exists()
     trained(command(run, folder, smoke))
     assert {name: (folder / name).read_bytes() for name in FILES} == uninterrupted
 
@@ -146,6 +147,7 @@ def test_a_damaged_checkpoint_is_passed_over(
     folder = tmp_path / "run"
     process = start_until(command(run, folder, smoke), folder, 20)
     killed(process)
+    other = shutil.copytree(folder, tmp_path / "other")
     newest = sorted((folder / "checkpoints").glob("step-*"))[-1] / "state.safetensors"
     damaged = bytearray(newest.read_bytes())
     damaged[-1] ^= 1
@@ -154,9 +156,6 @@ def test_a_damaged_checkpoint_is_passed_over(
     assert "is damaged" in again and "trying the one before" in again
     assert {name: (folder / name).read_bytes() for name in FILES} == uninterrupted
 
-    other = tmp_path / "other"
-    process = start_until(command(run, other, smoke), other, 20)
-    killed(process)
     for checkpoint in (other / "checkpoints").glob("step-*"):
         (checkpoint / "state.json").write_text("{")
     refused = train(command(run, other, smoke))
