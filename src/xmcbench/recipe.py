@@ -6,11 +6,11 @@ A recipe = defaults ⊕ data set ⊕ method ⊕ budget ⊕ swept axes ⊕ seed. 
 
 import hashlib
 import json
-import math
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from xmcbench.prior import prior_bias
 from xmcbench.recipe_sections import (
     Auxiliary,
     Data,
@@ -93,8 +93,9 @@ class TrainRecipe(Identity):
         """Return the output section with the bias that L labels start with; squared hinge, which has no prior, keeps its own."""
         if self.output.expected_labels is None or self.training.loss != "bce":
             return self.output
-        share = min(0.5, self.output.expected_labels / labels)
-        return self.output.model_copy(update={"initial_bias": math.log(share / (1 - share))})
+        return self.output.model_copy(
+            update={"initial_bias": prior_bias(self.output.expected_labels, labels)}
+        )
 
     @model_validator(mode="after")
     def _can_be_probed(self) -> "TrainRecipe":

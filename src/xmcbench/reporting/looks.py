@@ -1,5 +1,6 @@
 """The colour and the mark of a method, the same in every figure, whatever else is drawn beside it; the dash of its curve."""
 
+from collections import Counter
 from collections.abc import Sequence
 from zlib import crc32
 
@@ -52,10 +53,10 @@ def markers(methods: Sequence[str]) -> dict[str, str]:
 
 def dashes(methods: Sequence[str]) -> dict[str, str]:
     """Return the names of the dashes of curves in one panel: no two share colour and dash while dashes last; `MAIN` has none."""
-    drawn: dict[str, int] = {}
+    drawn: Counter[str] = Counter()
     found = {}
     for method in sorted(methods, key=lambda m: m not in MAIN):
         shade = colour(method)
-        found[method] = list(DASHES)[drawn.get(shade, 0) % len(DASHES)]
-        drawn[shade] = drawn.get(shade, 0) + 1
+        found[method] = list(DASHES)[drawn[shade] % len(DASHES)]
+        drawn[shade] += 1
     return found

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from xmcbench.positives import Positives
+from xmcbench.prior import prior_bias
 from xmcbench.recipe import Auxiliary
 from xmcbench.seeds import derive
 
@@ -37,8 +38,7 @@ class AuxiliaryHead(nn.Module):
         self.group_L: Tensor
         self.register_buffer("group_L", group_L.to(torch.int64), persistent=False)
         self.linear = nn.Linear(features, groups)
-        share = 0.5 if expected_groups is None else min(0.5, expected_groups / groups)
-        bias = math.log(share / (1 - share))
+        bias = 0.0 if expected_groups is None else prior_bias(expected_groups, groups)
         generator = torch.Generator().manual_seed(derive(seed, "auxiliary"))
         with torch.no_grad():
             self.linear.weight.copy_(
