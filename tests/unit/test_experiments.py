@@ -214,6 +214,25 @@ def test_every_table_and_figure_has_words_and_survives_no_rows(name: str) -> Non
         assert module.make_table(ExperimentRows.none())[1].empty
 
 
+def test_figure_3_joins_label_samples_and_not_data_sets() -> None:
+    spaces = {"labels_eighth": 100, "labels_half": 400, "quick": 800}
+    rows = [
+        *(final(m, v, budget=b) for b in spaces for m, v in (("dense", 50.0), ("fixed_fan_in_set", 47.0))),
+        *(final("dense", n, "labels", None, budget=b, split=None) for b, n in spaces.items()),
+        *(final(m, v, dataset="e") for m, v in (("dense", 30.0), ("fixed_fan_in_set", 22.0))),
+        final("dense", 3000, "labels", None, dataset="e", split=None),
+        # A whole set without its dense layer has no drop, so no point and no tick.
+        final("fixed_fan_in_set", 40.0, budget="full"),
+        final("dense", 9000, "labels", None, budget="full", split=None),
+    ]
+    samples, sets = module_of("f3_labels").draw(rows_of(*rows)).axes
+    assert samples.lines[0].get_xydata().tolist() == [[100, 3], [400, 3], [800, 3]]
+    assert sets.lines[0].get_xydata().tolist() == [[800, 3], [3000, 8]]
+    assert samples.lines[0].get_linestyle() == "-" and sets.lines[0].get_linestyle() == "None"
+    assert {"d, quick", "e, quick"} <= {t.get_text() for t in sets.texts}
+    assert sets.get_xticks().tolist() == [800, 3000]
+
+
 def test_everything_that_a_grid_shows_is_written(project: Project, tmp_path: Path) -> None:
     shown = project.shown_by("ablations")
     assert set(shown) == set(KNOWN), "every table and figure has runs that are planned"

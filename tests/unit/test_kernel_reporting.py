@@ -123,6 +123,8 @@ def test_what_labels_cost_is_drawn_of_measured_points_alone(tmp_path: Path) -> N
     held = [line.get_ydata()[0] * 2**30 for line in right.lines]
     assert held == pytest.approx([3_076_000 + 24_000, 196_000 + 4_000])
     assert {t.get_text() for t in right.texts} == {"dense, all scores", "fixed fan-in, fused"}
+    (empty,) = label_costs(rows[rows["extra_bytes"].isna()]).axes
+    assert [t.get_text() for t in empty.texts] == ["no runs yet"]
     # And dense products are no points of the fused step's roofline.
     assert all(len(line.get_xdata()) in {60, 2} for line in roofline(rows, MACHINE).axes[0].lines)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from xmcbench.atomic import write_json
-from xmcbench.errors import ConfigError
+from xmcbench.errors import ConfigError, DataError
 from xmcbench.plan import Run
 from xmcbench.reporting.collect import collect_grid
 from xmcbench.reporting.figures import draw_all
@@ -37,6 +37,8 @@ def test_figures_are_the_same_bytes_each_time(results: Path, tmp_path: Path) -> 
 
 
 def test_the_page_carries_everything_and_asks_nobody(results: Path) -> None:
+    with pytest.raises(DataError, match=r"accuracy_memory\.png: missing; draw the figures first"):
+        write_report("run", results, results / "report.html")
     draw_all("run", results)
     page = results / "report.html"
     write_report("run", results, page)

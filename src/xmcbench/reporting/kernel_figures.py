@@ -24,8 +24,9 @@ PARTS = {
     "roofline": (
         "Roofline of the fused step",
         "Rate of the fused fixed fan-in step against operations a byte of main memory, under what the machine's best matrix "
-        "product and its memory allow. Rows where gradients were skipped are left out. On a GPU the rows of features come "
-        "from its L2 cache, whose rate is the limit.",
+        "product and its memory allow. Points above each other differ in inputs a label, in labels, or in labels a group. "
+        "Rows where gradients were skipped are left out. On a GPU the rows of features come from its L2 cache, whose rate is "
+        "the limit.",
     ),
     "crossover": (
         "Where true sparsity stops winning",
@@ -66,8 +67,10 @@ WAYS = {
 
 def label_costs(rows: pd.DataFrame) -> Figure:
     """Seconds and bytes of a step against the number of labels, each way."""
-    figure, (left, right) = panels(["time of a step", "memory of a step"], columns=2)
     its = rows[rows["extra_bytes"].notna() & rows["operator"].isin(WAYS)].sort_values("L")
+    if its.empty:  # a part of the benchmarks was run
+        return panels([])[0]
+    figure, (left, right) = panels(["time of a step", "memory of a step"], columns=2)
     ends: dict[Axes, list[tuple[float, float, str, str]]] = {left: [], right: []}
     for place, (operator, name) in enumerate(WAYS.items()):
         found = its[its["operator"] == operator].drop_duplicates("L")
@@ -81,7 +84,7 @@ def label_costs(rows: pd.DataFrame) -> Figure:
     for axes, unit in ((left, "seconds a step"), (right, "weights and step (GiB)")):
         axes.set_xscale("log")
         axes.set_yscale("log")
-        _plain_numbers(axes)
+        style.plain_log(axes.yaxis)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("labels")
@@ -132,7 +135,8 @@ def roofline(rows: pd.DataFrame, machine: "pd.Series[float]") -> Figure:
         )
     axes.set_xscale("log")
     axes.set_yscale("log")
-    _plain_numbers(axes)
+    style.plain_log(axes.xaxis)
+    style.plain_log(axes.yaxis)
     axes.set_xlabel("operations a byte of main memory")
     axes.set_ylabel("fused step (GFLOP/s)")
     if not steps.empty:
@@ -167,18 +171,10 @@ def crossover(rows: pd.DataFrame) -> Figure:
     axes.axhline(1, color="#555555", linewidth=1, linestyle="--")
     axes.set_xscale("log")
     axes.set_yscale("log")
-    _plain_numbers(axes)
+    style.plain_log(axes.xaxis)
+    style.plain_log(axes.yaxis)
     axes.set_xlabel("density K/D (%)")
     axes.set_ylabel("speed-up over the best dense step")
     figure.canvas.draw()
     style.end_labels(axes, ends)
     return figure
-
-
-def _plain_numbers(axes: Axes) -> None:
-    """Label logarithmic axes 1, 2, 5, 10 … instead of powers of ten."""
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-        axis.set_minor_formatter(
-            FuncFormatter(lambda v, _: f"{v:g}" if f"{v:g}".lstrip("0.")[:1] in {"2", "5"} else "")
-        )

@@ -5,7 +5,6 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
 
 from xmcbench.reporting import style
 from xmcbench.reporting.experiments._panels import panels
@@ -43,8 +42,7 @@ def draw(published: pd.DataFrame) -> Figure:
         panel.set_xlabel("peak memory (GiB, log scale)")
         panel.set_ylabel("P@1 (%)")
         panel.margins(0.15)
-        panel.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-        panel.xaxis.set_minor_formatter(FuncFormatter(lambda v, _: f"{v:g}" if f"{v:g}"[0] in "25" else ""))
+        style.plain_log(panel.xaxis)
         # The best of a crowd are named; the tables name all.
         its.sort(key=lambda point: -point["precision"])
         named.append([(p["memory"], p["precision"], str(p["method"]), shade[p["paper"]]) for p in its])

@@ -10,6 +10,7 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from xmcbench.atomic import write_text
+from xmcbench.errors import DataError
 from xmcbench.evaluation.bands import MEANING
 from xmcbench.reporting.claims.claims_files import value_text
 from xmcbench.reporting.collected import Collected
@@ -108,7 +109,9 @@ def drawn_kernels(folder: Path) -> list[dict[str, str]]:
 
 
 def _embedded(image: Path) -> str:
-    """Return an image as the page carries it."""
+    """Return an image as the page carries it; raises DataError where it has not been drawn."""
+    if not image.is_file():
+        raise DataError(f"{image}: missing; draw the figures first")
     return base64.b64encode(image.read_bytes()).decode("ascii")
 
 

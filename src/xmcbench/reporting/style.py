@@ -10,7 +10,9 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from xmcbench.atomic import replacing
 
@@ -83,6 +85,14 @@ def save(figure: Figure, folder: Path, name: str) -> None:
         with replacing(folder / f"{name}.{suffix}") as tmp:
             figure.savefig(tmp, metadata=without)
     plt.close(figure)
+
+
+def plain_log(axis: Axis) -> None:
+    """Label a logarithmic axis 1, 2, 5, 10 … instead of with powers of ten."""
+    axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,g}"))
+    axis.set_minor_formatter(
+        FuncFormatter(lambda v, _: f"{v:,g}" if f"{v:g}".lstrip("0.")[:1] in {"2", "5"} else "")
+    )
 
 
 #: Height of a line of labels, in inches.

@@ -2,6 +2,7 @@
 
 from matplotlib.figure import Figure
 
+from xmcbench.reporting import style
 from xmcbench.reporting.experiment_rows import ExperimentRows
 from xmcbench.reporting.experiments._panels import cells_in, method_curves, panels
 
@@ -22,5 +23,6 @@ def draw(rows: ExperimentRows) -> Figure:
     for panel, (dataset, budget) in zip(axes, where, strict=True):
         its = curves[(curves["dataset"] == dataset) & (curves["budget"] == budget)]
         panel.set_yscale("log")
+        style.plain_log(panel.yaxis)
         method_curves(panel, its, METHODS, "encoder gradient norm")
     return figure

@@ -15,8 +15,9 @@ def draw(rows: ExperimentRows) -> Figure:
     """Draw a panel without and one with the auxiliary objective, of each data set and budget."""
     curves = rows.curve("P", 1, axes=["fan_in"], base=list(METHODS), split="validation")
     where = cells_in(curves)
-    parts = [(d, b, base) for d, b in where for base in METHODS]
-    figure, axes = panels([f"{d}, {b}: {METHODS[base]}" for d, b, base in parts], columns=2, share_y=True)
+    there = curves.groupby(["dataset", "budget", "base"])["value"].count()
+    parts = [(d, b, base) for d, b in where for base in METHODS if (d, b, base) in there.index]
+    figure, axes = panels([f"{d}, {b}: {METHODS[base]}" for d, b, base in parts])
     labels = []
     for panel, (dataset, budget, base) in zip(axes, parts, strict=True):
         its = curves[(curves["dataset"] == dataset) & (curves["budget"] == budget) & (curves["base"] == base)]
@@ -35,7 +36,10 @@ def draw(rows: ExperimentRows) -> Figure:
         panel.set_xlabel("epoch")
         panel.set_ylabel("validation P@1 (%)")
         labels.append(ends)
-    # Limits are shared: every panel is drawn before they are fixed.
+    for place, (panel, cell) in enumerate(zip(axes, parts, strict=True)):
+        if place and cell[:2] == parts[place - 1][:2]:
+            panel.sharey(axes[place - 1])
+    # Limits are shared within a data set: every panel is drawn before they are fixed.
     figure.canvas.draw()
     for panel, ends in zip(axes, labels, strict=True):
         style.end_labels(panel, ends)

@@ -1,8 +1,8 @@
 """Accuracy over classifier memory, of the main methods."""
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
+from xmcbench.reporting import style
 from xmcbench.reporting.experiment_rows import ExperimentRows
 from xmcbench.reporting.experiments._methods import COLOUR, MAIN, MARKER, SHORT
 from xmcbench.reporting.experiments._panels import panels
@@ -34,8 +34,7 @@ def draw(rows: ExperimentRows) -> Figure:
         panel.set_xlabel("classifier memory in training (MiB, log scale)")
         panel.set_ylabel("test P@1 (%)")
         panel.margins(0.15)
-        panel.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-        panel.xaxis.set_minor_formatter(FuncFormatter(lambda v, _: f"{v:g}" if f"{v:g}"[0] in "25" else ""))
+        style.plain_log(panel.xaxis)
         named.append(names)
     figure.canvas.draw()
     for panel, names in zip(axes, named, strict=True):

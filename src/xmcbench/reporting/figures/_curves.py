@@ -31,6 +31,7 @@ def draw_curves(
     for (title, its), axes in panels:
         if log:
             axes.set_yscale("log")
+            style.plain_log(axes.yaxis)
         dashes = looks.dashes(its)
         ends = [_draw(collected, history, method, x, window, axes, dashes[method]) for method in its]
         axes.set_title(title, fontsize=10, loc="left")

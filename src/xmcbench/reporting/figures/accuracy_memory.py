@@ -1,7 +1,6 @@
 """Accuracy against the memory that training the classifier takes."""
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
 from xmcbench.reporting import looks, style
 from xmcbench.reporting.collected import Collected
@@ -42,8 +41,7 @@ def draw(collected: Collected) -> Figure:
     axes.plot(*zip(*front, strict=True), color="#999999", linewidth=1, zorder=0) if front else None
     axes.set_xlabel("classifier memory in training (MiB, log scale)")
     axes.set_ylabel("P@1 (%)")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-    axes.xaxis.set_minor_formatter(FuncFormatter(lambda v, _: f"{v:g}" if f"{v:g}"[0] in "25" else ""))
+    style.plain_log(axes.xaxis)
     axes.margins(x=0.08, y=0.1)
     rest = [f"{collected.label(m)}: {y:.1f} % at {x:.2g} MiB" for x, y, m in points if 2 * y < best]
     if rest:
