@@ -20,7 +20,7 @@ from xmcbench.reporting.experiment_output import (
 )
 from xmcbench.reporting.experiment_rows import ExperimentRows, parse_point
 from xmcbench.reporting.experiments import t1, t8
-from xmcbench.reporting.ledger import COLUMNS
+from xmcbench.reporting.ledger import COLUMNS, read_ledger
 from xmcbench.reporting.report import read_markdown
 from xmcbench.reporting.tables import markdown
 
@@ -93,6 +93,17 @@ def test_a_missing_or_foreign_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "runs.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match=r"runs\.csv: columns a, b; allowed: dataset, method"):
         ExperimentRows.read(tmp_path / "runs.csv", {})
+
+
+def test_a_ledger_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+    whole = (ROOT / "results/reference/fidelity.csv").read_text().splitlines(keepends=True)[:9]
+    file = tmp_path / "runs.csv"
+    file.write_text("".join(whole))
+    assert len(ExperimentRows.read(file, {}).frame) == len(read_ledger(file)) == 8
+    file.write_text("".join(whole)[:-30])
+    for read in (read_ledger, lambda path: ExperimentRows.read(path, {})):
+        with pytest.raises(DataError, match=r"runs\.csv: line 9: \d+ columns; allowed: 13, as above"):
+            read(file)
 
 
 def test_table_2_shows_seeds_and_the_difference_from_dense() -> None:

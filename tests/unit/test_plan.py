@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from xmcbench.cli import main
 from xmcbench.errors import ConfigError, DeviceError
 from xmcbench.plan import Project, check_devices, parse_tokens_name, point_name, tokens_name
 from xmcbench.recipe import Topology, TrainRecipe, canonical, merge, recipe_hash
@@ -143,6 +144,26 @@ def test_recipe_hash_depends_on_values_alone() -> None:
     one = TrainRecipe(dataset="d", method="m", budget="b")
     assert recipe_hash(one) == recipe_hash(TrainRecipe(method="m", budget="b", dataset="d", seed=1))
     assert recipe_hash(one) != recipe_hash(TrainRecipe(dataset="d", method="m", budget="b", seed=2))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "--recipe: not JSON (Expecting property name"),
+        ("[1]", "--recipe: '[1]' is no JSON object"),
+        ('{"seed": 1}', "--recipe: key 'dataset' is missing"),
+        (
+            '{"dataset": "d", "method": "m", "budget": "b", "speed": 1}',
+            "--recipe: unknown key 'speed'; allowed: ",
+        ),
+    ],
+)
+def test_a_recipe_given_by_hand_is_refused_in_one_line(
+    text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = ("--sample", str(tmp_path), "--tokens", str(tmp_path))
+    assert main(["train", "--recipe", text, "--run", str(tmp_path / "run"), *folders]) == 2
+    assert f"error: {message}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", sorted(FILES))

@@ -11,6 +11,7 @@ from xmcbench.commands.command import Register, known, require_device
 
 if TYPE_CHECKING:
     from xmcbench.planned_run import Run
+    from xmcbench.recipe import Recipe
 
 
 def register(command: Register) -> None:
@@ -69,9 +70,9 @@ def _fix_threads() -> None:
 
 def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:
     _fix_threads()
-    from xmcbench.recipe import TrainRecipe, recipe_of
+    from xmcbench.recipe import TrainRecipe
 
-    recipe = recipe_of(json.loads(parsed.recipe))
+    recipe = _recipe(parsed.recipe)
     if isinstance(recipe, TrainRecipe):
         from xmcbench.training.run import train_run
 
@@ -94,6 +95,26 @@ def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:
         environment = ForeignEnvironment(parsed.python, parsed.pins) if given else None
         reference_run(recipe, parsed.run, parsed.sample, parsed.tokens, log, environment)
     (parsed.run / "failed.json").unlink(missing_ok=True)
+
+
+def _recipe(text: str) -> "Recipe":
+    """Return the recipe that --recipe gives; raises ConfigError of one line for its first mistake."""
+    from pydantic import ValidationError
+
+    from xmcbench.errors import ConfigError
+    from xmcbench.recipe import ReferenceRecipe, TrainRecipe, recipe_of
+    from xmcbench.yaml_config import first_mistake
+
+    try:
+        values = json.loads(text)
+        if not isinstance(values, dict):
+            raise ConfigError(f"--recipe: {text[:40]!r} is no JSON object")
+        return recipe_of(values)
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"--recipe: not JSON ({error})") from error
+    except ValidationError as error:
+        model = TrainRecipe if values.get("runner", "train") == "train" else ReferenceRecipe
+        raise ConfigError(f"--recipe: {first_mistake(error, model)}") from error
 
 
 def _paper_check(parsed: argparse.Namespace, log: logging.Logger) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from xmcbench.errors import DataError
 from xmcbench.evaluation.bands import ALL
-from xmcbench.reporting.ledger import COLUMNS
+from xmcbench.reporting.ledger import COLUMNS, require_whole
 from xmcbench.reporting.one_machine import timed_on_one_machine
 
 
@@ -38,7 +38,7 @@ class ExperimentRows:
 
     @classmethod
     def read(cls, path: Path, labels: Mapping[str, str], also: Sequence[Path] = ()) -> "ExperimentRows":
-        """Read a detailed ledger; raises DataError if it is not there or none. labels: method → what is shown.
+        """Read a detailed ledger; raises DataError if it is not there, none, or cut off. labels: method → what is shown.
 
         also: ledgers that are read with it where they are there, such as `paper_cost.csv`. Of a data set and budget only the
         times of one machine are kept.
@@ -50,6 +50,7 @@ class ExperimentRows:
             frame = pd.read_csv(file, dtype={"k": "Int64", "band": "str", "method": "str", "value": "str"})
             if list(frame.columns) != COLUMNS:
                 raise DataError(f"{file}: columns {', '.join(frame.columns)}; allowed: {', '.join(COLUMNS)}")
+            require_whole(file)
             frames.append(frame)
         frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
         frame["written"] = frame["value"]  # bits and words are no numbers

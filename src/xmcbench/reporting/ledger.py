@@ -41,11 +41,24 @@ Row = dict[str, Any]
 
 
 def read_ledger(path: Path) -> list[Row]:
-    """Return the rows of a ledger; none if there is no file yet."""
+    """Return the rows of a ledger; none if there is no file yet. Raises DataError if it was cut off."""
     if not path.is_file():
         return []
+    require_whole(path)
     with open(path, encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def require_whole(path: Path) -> None:
+    """Raise DataError naming the first row of a ledger that has not every column: what a copy that was cut off ends in."""
+    with open(path, encoding="utf-8", newline="") as file:
+        lines = csv.reader(file)
+        header = next(lines, [])
+        for line in lines:
+            if len(line) != len(header):
+                raise DataError(
+                    f"{path}: line {lines.line_num}: {len(line)} columns; allowed: {len(header)}, as above"
+                )
 
 
 def missing(runs: Sequence[Run], rows: Sequence[Row]) -> list[Run]:
