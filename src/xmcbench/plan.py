@@ -13,7 +13,7 @@ from xmcbench.errors import ConfigError, DeviceError
 from xmcbench.grid import by_dataset, cells_of, grid_names, shown_by
 from xmcbench.method import Method, chain_of, method_of, paper_recipe, require
 from xmcbench.planned_run import Run, nested, parse_tokens_name, point_name, tokens_name
-from xmcbench.recipe import Recipe, ReferenceRecipe, TrainRecipe, merge, recipe_of
+from xmcbench.recipe import Recipe, ReferenceRecipe, TrainRecipe, merge, recipe_model, recipe_of
 from xmcbench.search import draw_trial
 from xmcbench.yaml_config import first_mistake, load_model, load_yaml, validated
 
@@ -171,10 +171,9 @@ class Project:
         try:
             return recipe_of(values)
         except ValidationError as error:
-            model = TrainRecipe if base.runner == "train" else ReferenceRecipe
             place = [str(p) for p in error.errors()[0]["loc"]]
             raise ConfigError(
-                f"{self._author(place, base, spec, budget, file, point)}: recipe: {first_mistake(error, model)}"
+                f"{self._author(place, base, spec, budget, file, point)}: recipe: {first_mistake(error, recipe_model(values))}"
             ) from error
 
     def _author(

@@ -57,6 +57,7 @@ __all__ = [
     "merge",
     "modules_of",
     "recipe_hash",
+    "recipe_model",
     "recipe_of",
 ]
 
@@ -160,9 +161,12 @@ Recipe = TrainRecipe | ReferenceRecipe
 
 def recipe_of(values: dict[str, Any]) -> Recipe:
     """Build the typed recipe of merged values; raises pydantic's ValidationError."""
-    runner = values.get("runner", "train")
-    model: type[TrainRecipe] | type[ReferenceRecipe] = TrainRecipe if runner == "train" else ReferenceRecipe
-    return model.model_validate(values)
+    return recipe_model(values).model_validate(values)
+
+
+def recipe_model(values: dict[str, Any]) -> type[TrainRecipe] | type[ReferenceRecipe]:
+    """Return the type of the recipe that merged values are: their runner decides."""
+    return TrainRecipe if values.get("runner", "train") == "train" else ReferenceRecipe
 
 
 def merge(*layers: dict[str, Any]) -> dict[str, Any]:

@@ -99,22 +99,17 @@ def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:
 
 def _recipe(text: str) -> "Recipe":
     """Return the recipe that --recipe gives; raises ConfigError of one line for its first mistake."""
-    from pydantic import ValidationError
-
     from xmcbench.errors import ConfigError
-    from xmcbench.recipe import ReferenceRecipe, TrainRecipe, recipe_of
-    from xmcbench.yaml_config import first_mistake
+    from xmcbench.recipe import recipe_model
+    from xmcbench.yaml_config import validated
 
     try:
         values = json.loads(text)
-        if not isinstance(values, dict):
-            raise ConfigError(f"--recipe: {text[:40]!r} is no JSON object")
-        return recipe_of(values)
     except json.JSONDecodeError as error:
         raise ConfigError(f"--recipe: not JSON ({error})") from error
-    except ValidationError as error:
-        model = TrainRecipe if values.get("runner", "train") == "train" else ReferenceRecipe
-        raise ConfigError(f"--recipe: {first_mistake(error, model)}") from error
+    if not isinstance(values, dict):
+        raise ConfigError(f"--recipe: {text[:40]!r} is no JSON object")
+    return validated("--recipe", recipe_model(values), values)
 
 
 def _paper_check(parsed: argparse.Namespace, log: logging.Logger) -> None:

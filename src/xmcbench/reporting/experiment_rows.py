@@ -7,7 +7,7 @@ import pandas as pd
 
 from xmcbench.errors import DataError
 from xmcbench.evaluation.bands import ALL
-from xmcbench.reporting.ledger import COLUMNS, require_whole
+from xmcbench.reporting.ledger import COLUMNS, whole_lines
 from xmcbench.reporting.one_machine import timed_on_one_machine
 
 
@@ -50,7 +50,8 @@ class ExperimentRows:
             frame = pd.read_csv(file, dtype={"k": "Int64", "band": "str", "method": "str", "value": "str"})
             if list(frame.columns) != COLUMNS:
                 raise DataError(f"{file}: columns {', '.join(frame.columns)}; allowed: {', '.join(COLUMNS)}")
-            require_whole(file)
+            for _ in whole_lines(file):  # pandas would fill up a row that was cut off
+                pass
             frames.append(frame)
         frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
         frame["written"] = frame["value"]  # bits and words are no numbers

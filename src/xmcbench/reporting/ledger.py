@@ -6,7 +6,7 @@ next record takes their place.
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +44,22 @@ def read_ledger(path: Path) -> list[Row]:
     """Return the rows of a ledger; none if there is no file yet. Raises DataError if it was cut off."""
     if not path.is_file():
         return []
-    require_whole(path)
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    lines = whole_lines(path)
+    header = next(lines, [])
+    return [dict(zip(header, line, strict=True)) for line in lines]
 
 
-def require_whole(path: Path) -> None:
-    """Raise DataError naming the first row of a ledger that has not every column: what a copy that was cut off ends in."""
+def whole_lines(path: Path) -> Iterator[list[str]]:
+    """Yield a ledger's header and rows; raises DataError at a row without every column, which a copy that was cut off has."""
     with open(path, encoding="utf-8", newline="") as file:
         lines = csv.reader(file)
-        header = next(lines, [])
+        yield (header := next(lines, []))
         for line in lines:
             if len(line) != len(header):
                 raise DataError(
                     f"{path}: line {lines.line_num}: {len(line)} columns; allowed: {len(header)}, as above"
                 )
+            yield line
 
 
 def missing(runs: Sequence[Run], rows: Sequence[Row]) -> list[Run]:

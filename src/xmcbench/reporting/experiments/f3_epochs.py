@@ -15,8 +15,8 @@ def draw(rows: ExperimentRows) -> Figure:
     """Draw a panel without and one with the auxiliary objective, of each data set and budget."""
     curves = rows.curve("P", 1, axes=["fan_in"], base=list(METHODS), split="validation")
     where = cells_in(curves)
-    there = curves.groupby(["dataset", "budget", "base"])["value"].count()
-    parts = [(d, b, base) for d, b in where for base in METHODS if (d, b, base) in there.index]
+    there = set(zip(curves["dataset"], curves["budget"], curves["base"], strict=True))
+    parts = [(d, b, base) for d, b in where for base in METHODS if (d, b, base) in there]
     figure, axes = panels([f"{d}, {b}: {METHODS[base]}" for d, b, base in parts])
     labels = []
     for panel, (dataset, budget, base) in zip(axes, parts, strict=True):

@@ -38,14 +38,14 @@ def draw(rows: ExperimentRows) -> Figure:
         drop = drop.loc[[p for p in drop.dropna(how="all").index if p in labels.index]]
         drop = drop.assign(labels=labels).sort_values("labels").set_index("labels", append=True)
         xs = drop.index.get_level_values("labels").astype(float)
-        joined = "-" if title == NESTED else "none"
+        line = "-" if title == NESTED else "none"
         ends = []
         for base in drop.columns:
             points = drop[base].droplevel(["dataset", "budget"]).dropna()
             if len(points):
-                panel.plot(points, linestyle=joined, color=COLOUR[base], marker=MARKER[base], markersize=5)
+                panel.plot(points, linestyle=line, color=COLOUR[base], marker=MARKER[base], markersize=5)
                 ends.append((float(points.index[-1]), float(points.iloc[-1]), SHORT[base], COLOUR[base]))
-        if joined == "none":
+        if title != NESTED:
             name_points(panel, drop)
         panel.axhline(0, color="#999999", linewidth=1)
         log_ticks(panel, sorted(set(xs)))
