@@ -87,7 +87,7 @@ def test_another_machine_has_tables_of_its_own(tmp_path: Path) -> None:
     (found,) = others = other_machines(tmp_path)
     assert found.name == "kernels_old.csv"
     text = machine_tables(others)
-    assert "avx2 alone (A Machine, 2 cores" in text
+    assert "widest instructions are avx2 (A Machine, 2 cores" in text
     assert "| fixed fan-in | 64 | 32 | 20.0 | 0.50 | 20.0 |" in text
     assert "| fixed_fan_in.forward | 64 | 131,072 | 32 | float32 | embedding_bag.forward | 2.00 |" in text
 

@@ -187,6 +187,24 @@ def test_runs_of_several_data_sets_are_no_seeds_of_one_another(tmp_path: Path) -
     ]
 
 
+def test_a_table_of_one_budget_leaves_out_epochs_and_bands(tmp_path: Path) -> None:
+    shared = {"dataset": "a", "method": "dense", "seed": 1, "recipe": "x", "metric": "P", "k": "1"}
+    shared |= {"hardware": "a-machine", "split": "test", "budget": "full", "value": "0.5"}
+    others = (
+        {"budget": "quick", "value": "0.1"},
+        {"epoch": "1", "value": "0.2"},
+        {"band": "tail", "value": "0.3"},
+    )
+    rows = [{"band": "", "epoch": "", **shared, **other} for other in ({}, *others)]
+    (tmp_path / "runs.csv").write_text(csv_text(COLUMNS, rows))
+    document = tmp_path / "page.md"
+    document.write_text("<!-- ledger:runs full -->\nold\n<!-- ledger:end -->\nafter\n")
+    text = with_ledgers(document, tmp_path)
+    assert text.startswith("<!-- ledger:runs full -->\n|") and text.endswith("<!-- ledger:end -->\nafter\n")
+    (line,) = [line for line in text.splitlines() if line.startswith("| dense")]
+    assert line.split(" | ")[:3] == ["| dense", "1", "0.50"]
+
+
 @pytest.mark.parametrize("document", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
 def test_the_documents_of_the_project_are_current(document: Path) -> None:
     current = with_ledgers(document, ROOT / "results" / "reference")

@@ -50,8 +50,8 @@ def machine_tables(sources: list[Path]) -> str:
         facts = pd.read_csv(source.with_name(f"{source.stem}_machine.csv")).set_index("key")["value"]
         forward = _others(rows[rows["operator"].str.startswith("fixed_fan_in.forward")])
         parts.append(
-            f"The same on a machine with {facts['instruction_set']} alone ({facts['cpu']}, {facts['cores']} cores, best square matrix\n"
-            f"product {float(facts['sgemm_rate']) / 1e9:.0f} GFLOP/s):\n\n"
+            f"The same where the widest instructions are {facts['instruction_set']} ({facts['cpu']}, {facts['cores']} cores, best square matrix\n"
+            f"product {float(facts['sgemm_rate']) / 1e9:.0f} GFLOP/s, torch {facts['torch']}, {str(facts['finished'])[:10]}):\n\n"
             f"{markdown(_steps(_plain(rows, LABELS)))}\n{markdown(forward)}\n"
             f"Every row is in results/reference/{source.name}.\n"
         )

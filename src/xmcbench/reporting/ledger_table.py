@@ -13,8 +13,9 @@ from xmcbench.reporting.one_machine import TIMES, timed_on_one_machine
 from xmcbench.reporting.tables import markdown
 from xmcbench.reporting.trials import best_trials, kept_trials
 
-#: `<!-- ledger:NAME -->` … `<!-- ledger:end -->`; NAME is a file of results/reference/, `tuning` one of trials.
-BLOCK = re.compile(r"<!-- ledger:(\w+) -->\n.*?<!-- ledger:end -->", re.DOTALL)
+#: `<!-- ledger:NAME -->` or `<!-- ledger:NAME BUDGET -->` … `<!-- ledger:end -->`; NAME is a file of results/reference/,
+#: `tuning` one of trials.
+BLOCK = re.compile(r"<!-- ledger:(\w+)(?: (\w+))? -->\n.*?<!-- ledger:end -->", re.DOTALL)
 SHOWN = [("P", 1), ("P", 3), ("P", 5), ("PSP", 1), ("PSP", 5)]
 
 
@@ -24,7 +25,10 @@ def with_ledgers(document: Path, reference: Path) -> str:
     if not BLOCK.search(text):
         raise ConfigError(f"{document}: no block between <!-- ledger:NAME --> and <!-- ledger:end -->")
     return BLOCK.sub(
-        lambda found: f"<!-- ledger:{found[1]} -->\n{_table(found[1], reference)}<!-- ledger:end -->", text
+        lambda found: (
+            f"{found[0].splitlines()[0]}\n{_table(found[1], found[2], reference)}<!-- ledger:end -->"
+        ),
+        text,
     )
 
 
@@ -34,8 +38,8 @@ def rewrite_documents(folder: Path, reference: Path) -> None:
         write_text(document, with_ledgers(document, reference))
 
 
-def _table(name: str, reference: Path) -> str:
-    rows = read_ledger(reference / f"{name}.csv")
+def _table(name: str, budget: str | None, reference: Path) -> str:
+    rows = [r for r in read_ledger(reference / f"{name}.csv") if budget in (None, r["budget"])]
     if not rows:
         return "Nothing was recorded yet.\n"
     frame = pd.DataFrame(rows)
@@ -66,6 +70,9 @@ def _runs(frame: pd.DataFrame) -> pd.DataFrame:
             "Measured, output layer (MiB)": mean_sd(measured[:1], lambda v: f"{v:.1f}"),
             "Epoch (s)": mean_sd(seconds, lambda v: f"{v:.1f}"),
         }
+        device = its[its["metric"] == "peak_device"]["value"] / 2**20
+        if len(device):
+            resources["Peak, GPU (MiB)"] = mean_sd(device, lambda v: f"{v:.0f}")
         data = {"Data": f"{dataset}, {budget}"} if several else {}
         runs = {**data, "Run": str(method), "Seeds": str(its["seed"].nunique())}
         table.append({**runs, **_accuracy(its), **resources})
@@ -96,6 +103,8 @@ def _trials(frame: pd.DataFrame, rows: list[dict[str, object]]) -> pd.DataFrame:
 
 
 def _accuracy(its: pd.DataFrame) -> dict[str, str]:
+    for column in ("band", "epoch"):  # of the whole run and all documents, where the ledger has more
+        its = its[its[column] == ""] if column in its else its
     return {
         f"{metric}@{k}": mean_sd(
             its[(its["metric"] == metric) & (its["k"] == str(k))]["value"], lambda v: f"{v:.2f}"
