@@ -16,6 +16,7 @@ from xmcbench.reporting.kernel_tables import gpu_tables, kernel_tables, machine_
 from xmcbench.reporting.outputs import kernel_figures
 from xmcbench.reporting.report import drawn_kernels
 
+WORK = 6 * 64 * 131_072 * 32
 STEP = {
     "operator": "fixed_fan_in.train_step",
     "backend": "cpu",
@@ -24,9 +25,8 @@ STEP = {
     "optimizer": "sgd",
     **{"L": 131_072, "D": 768, "B": 64, "K": 32, "G": None, "threads": 2},
     "zero_share": 0.0,
-    "share_of_sgemm": 0.4,
+    "sgemm_rate": WORK / 0.01,  # of the step's own turns
 }
-WORK = 6 * 64 * 131_072 * 32
 MACHINE = pd.Series({"sgemm_rate": 1e11, "copy_rate": 1e10})
 ENVIRONMENT = {
     "hardware": "a-machine",
@@ -42,7 +42,7 @@ ENVIRONMENT = {
 
 def benchmarks(folder: Path, *measured: dict[str, object]) -> Path:
     path = folder / "benchmarks.json"
-    machine = {"machine": {"sgemm_rate": WORK / 0.01, "copy_rate": 1e10}}
+    machine = {"machine": {"sgemm_rate": WORK / 0.005, "copy_rate": 1e10}}
     path.write_text(json.dumps({"benchmarks": [{"extra_info": info} for info in (*measured, machine)]}))
     return path
 
@@ -64,7 +64,7 @@ def test_fan_ins_of_one_run_are_rows_against_the_same_rivals(tmp_path: Path) -> 
         ("64", "dense.train_step"): 10,
         ("64", "dense_chunked.train_step"): 5,
     }
-    # A step of 20 ms where the machine's product would take 10; twice the fan-in, twice the work.
+    # A step of 20 ms where the product, in the same turns, would take 10; twice the fan-in, twice the work.
     assert {(row["K"], float(row["share_of_sgemm"])) for row in rows} == {("32", 0.5), ("64", 0.5)}
     assert rows[0]["L"] == "131072" and rows[0]["G"] == "", "integers as integers, nothing as nothing"
     facts = {row["key"]: row["value"] for row in rows_of(tmp_path / "collected" / "kernels_machine.csv")}
@@ -77,7 +77,7 @@ def test_fan_ins_of_one_run_are_rows_against_the_same_rivals(tmp_path: Path) -> 
 
 def test_another_machine_has_tables_of_its_own(tmp_path: Path) -> None:
     forward = {**STEP, "operator": "fixed_fan_in.forward", "loss": None, "optimizer": None}
-    forward |= {"seconds": 0.01, "peers": {"embedding_bag.forward": 0.02}, "share_of_sgemm": None}
+    forward |= {"seconds": 0.01, "peers": {"embedding_bag.forward": 0.02}, "sgemm_rate": None}
     source = benchmarks(tmp_path, {**STEP, "seconds": 0.02, "peers": {"dense.train_step": 0.4}}, forward)
     told = json.loads(source.read_text())
     told["benchmarks"][-1]["extra_info"]["machine"]["instruction_set"] = "avx2"
@@ -93,7 +93,7 @@ def test_another_machine_has_tables_of_its_own(tmp_path: Path) -> None:
 
 
 def test_where_gradients_were_skipped_no_share_of_the_product_is_claimed(tmp_path: Path) -> None:
-    skipped = {**STEP, "loss": "squared_hinge", "zero_share": 0.99, "share_of_sgemm": None}
+    skipped = {**STEP, "loss": "squared_hinge", "zero_share": 0.99, "sgemm_rate": None}
     source = benchmarks(tmp_path, {**skipped, "seconds": 0.01, "peers": {"fixed_fan_in.train_step": 0.02}})
     write_kernel_rows(source, ENVIRONMENT, tmp_path / "kernels.csv")
     (row,) = rows_of(tmp_path / "kernels.csv")
@@ -143,7 +143,7 @@ def test_a_gpus_best_dense_step_may_round_its_products(tmp_path: Path) -> None:
         "dense.train_step, TF32": 0.003,
         "dense_chunked.train_step": 0.01,
     }
-    step = {**STEP, "backend": "triton", "L": 670_091, "seconds": 0.002, "peers": peers}
+    step = {**STEP, "backend": "triton", "L": 670_091, "seconds": 0.002, "sgemm_rate": 5e13, "peers": peers}
     path = benchmarks(tmp_path, step)
     machine = {"machine": {"gpu_sgemm_rate": 5e13, "gpu_copy_rate": 4e12}}
     path.write_text(json.dumps({"benchmarks": [{"extra_info": step}, {"extra_info": machine}]}))

@@ -27,7 +27,7 @@ def write_kernel_rows(source: Path, environment: dict[str, Any], out: Path) -> N
     machine: dict[str, Any] = {}
     for info in measured:
         machine |= info.get("machine", {})
-    rows = [row for info in measured if "operator" in info for row in _rows(info, machine, hardware)]
+    rows = [row for info in measured if "operator" in info for row in _rows(info, hardware)]
     require_some(source, rows)
     write_text(out, csv_text(COLUMNS, rows))
     known = sorted(machine.items()) + [(key, environment[key]) for key in FACTS]
@@ -35,9 +35,9 @@ def write_kernel_rows(source: Path, environment: dict[str, Any], out: Path) -> N
     write_text(out.with_name(f"{out.stem}_machine.csv"), csv_text(MACHINE_COLUMNS, facts))
 
 
-def _rows(info: dict[str, Any], machine: dict[str, Any], hardware: str) -> list[dict[str, Any]]:
+def _rows(info: dict[str, Any], hardware: str) -> list[dict[str, Any]]:
     """Expand a measurement: other fan-ins that took the same turns are rows of their own, against the same rivals."""
-    sgemm = machine.get("gpu_sgemm_rate" if info["backend"] == "triton" else "sgemm_rate")
+    sgemm = info.get("sgemm_rate")  # of the same turns; absent where anything was skipped
     family = info["operator"].split(".")[0]
     times = {info["K"]: info["seconds"]}
     rivals: dict[str, float] = {}
@@ -51,7 +51,7 @@ def _rows(info: dict[str, Any], machine: dict[str, Any], hardware: str) -> list[
     for fan_in, seconds in times.items():
         row = {key: info[key] for key in SETTING} | {"K": fan_in, "seconds": seconds, "hardware": hardware}
         row |= {key: info.get(key) for key in ("zero_share", "extra_bytes")}
-        if info.get("share_of_sgemm") is not None and sgemm:
+        if sgemm:
             row["share_of_sgemm"] = 6 * info["B"] * info["L"] * fan_in / seconds / sgemm
         for name, peer_seconds in rivals.items() or [("", None)]:
             ratio = None if peer_seconds is None else peer_seconds / seconds
