@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -9,6 +10,10 @@ from xmcbench.errors import DataError
 from xmcbench.evaluation.bands import ALL
 from xmcbench.reporting.ledger import COLUMNS, whole_lines
 from xmcbench.reporting.one_machine import timed_on_one_machine
+
+#: Rows that are looked up, not searched for: of a metric, and of a metric of a run.
+PART = ("metric", "band")
+CELL = (*PART, "dataset", "budget", "method")
 
 
 class ExperimentRows:
@@ -30,11 +35,11 @@ class ExperimentRows:
         frame["base"], frame["axes"] = base, axes
         for axis in sorted({axis for point in points for axis in point}):
             frame[f"@{axis}"] = [point.get(axis, "") for point in points]
-        self.frame, self.labels = frame, dict(labels)
-        # Tables ask for thousands of cells: each looks through the rows of its own metric and band alone.
-        self._parts = {
-            tuple(map(str, key)): part for key, part in frame.groupby(["metric", "band"], sort=False)
-        }
+        # Tables ask for thousands of cells: each takes the few rows of its run, of columns that lie together.
+        texts = [column for column in frame if isinstance(frame[column].dtype, pd.StringDtype)]
+        self.frame: pd.DataFrame = frame.astype(dict.fromkeys(texts, "object"))
+        self.labels = dict(labels)
+        self._parts, self._cells = self._rows_by(PART), self._rows_by(CELL)
 
     @classmethod
     def read(cls, path: Path, labels: Mapping[str, str], also: Sequence[Path] = ()) -> "ExperimentRows":
@@ -104,15 +109,24 @@ class ExperimentRows:
         axes: Sequence[str] | None,
         wanted: Mapping[str, str | Sequence[str]],
     ) -> pd.DataFrame:
-        frame = self._parts.get((metric, band), self.frame[:0])
+        cell = (metric, band, *(wanted.get(column) for column in CELL[len(PART) :]))
+        if all(isinstance(value, str) for value in cell):
+            frame = self.frame.take(self._cells.get(cell, []))
+            wanted = {column: value for column, value in wanted.items() if column not in CELL}
+        else:
+            frame = self.frame.take(self._parts.get((metric, band), []))
+        right = pd.Series(True, index=frame.index)
         if k is not None:
-            frame = frame[frame["k"] == k]
+            right &= frame["k"].eq(k).fillna(False).astype(bool)
         if axes is not None:
-            frame = frame[frame["axes"] == ",".join(axes)]
+            right &= frame["axes"] == ",".join(axes)
         for column, value in wanted.items():
-            allowed = [value] if isinstance(value, str) else list(value)
-            frame = frame[frame[column].isin(allowed)]
-        return frame
+            right &= frame[column].isin([value] if isinstance(value, str) else list(value))
+        return frame[right]
+
+    def _rows_by(self, columns: Sequence[str]) -> dict[Any, Any]:
+        """Return where the rows of each combination of columns stand."""
+        return dict(self.frame.groupby(list(columns), sort=False).indices)
 
 
 def parse_point(method: str) -> tuple[str, dict[str, str]]:

@@ -84,6 +84,7 @@ def save(figure: Figure, folder: Path, name: str) -> None:
     for suffix, without in metadata.items():
         with replacing(folder / f"{name}.{suffix}") as tmp:
             figure.savefig(tmp, metadata=without)
+        figure.set_layout_engine("none")  # the first one's places are those of all three, and found once
     plt.close(figure)
 
 
