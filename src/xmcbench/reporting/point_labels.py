@@ -1,6 +1,12 @@
-"""Names beside points: each where it covers neither another name nor another point; a crowd's last stay unnamed."""
+"""Names of points: each where it covers neither another name nor another point, with a line to its point where that is further off.
+
+In a crowd the last stay unnamed.
+"""
+
+from itertools import chain
 
 from matplotlib.axes import Axes
+from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 #: Where a name may stand: offset in points, and its alignment.
@@ -12,6 +18,8 @@ CHOICES = [
     (0, 6, "center", "bottom"),
     (0, -6, "center", "top"),
 ]
+#: Further off, with a line.
+FAR = [(factor * dx, factor * dy, across, up) for factor in (3, 5) for dx, dy, across, up in CHOICES]
 #: Pixels of a point, in which no name may stand.
 POINT = 4
 
@@ -30,7 +38,7 @@ def label_points(axes: Axes, points: list[tuple[float, float, str, str]], fontsi
     inside = axes.get_window_extent(renderer)
     left_out = 0
     for x, y, name, shade in points:
-        for dx, dy, across, up in CHOICES:
+        for dx, dy, across, up in chain(CHOICES, FAR):
             text = axes.annotate(
                 name,
                 (x, y),
@@ -41,8 +49,10 @@ def label_points(axes: Axes, points: list[tuple[float, float, str, str]], fontsi
                 fontsize=fontsize,
                 color=shade,
                 in_layout=False,
+                arrowprops={"arrowstyle": "-", "color": shade, "linewidth": 0.5, "shrinkB": 3},
             )
-            box = text.get_window_extent(renderer)
+            text.update_positions(renderer)
+            box = Text.get_window_extent(text, renderer)  # without its line
             fits = inside.x0 <= box.x0 and box.x1 <= inside.x1 and inside.y0 <= box.y0 and box.y1 <= inside.y1
             if fits and not any(box.overlaps(other) for other in taken):
                 taken.append(box)
