@@ -41,10 +41,10 @@ inline void add_row(const Gradients &to, int64_t label, int64_t lane, int64_t fa
 }
 
 template <int NV, class Index>
-void backward_of_labels(const Layer &layer, const Gradients &to, int64_t lane, const float *x, float *gx, int64_t first, int64_t last,
-                        Work &work) {
+void backward_of_labels(const Layer &layer, const Index *index, const Gradients &to, int64_t lane, const float *x, float *gx,
+                        int64_t first, int64_t last, Work &work) {
     for (int64_t label = first; label < last; label++) {
-        const Index *inputs = static_cast<const Index *>(layer.index) + label * layer.fan_in;
+        const Index *inputs = index + label * layer.fan_in;
         vec g[NV];
         load_label<NV>(to, label, lane, g);
         spread<NV, NV>(x, gx, weights_of(layer, label, work.row.p), inputs, layer.fan_in, g, true, work.gw.p);
@@ -73,47 +73,34 @@ void backward_of_groups(const Layer &layer, const Gradients &to, int64_t lane, c
     }
 }
 
+struct BackwardWork : Work {
+    Buffer live;
+    explicit BackwardWork(const Layer &layer) : Work(layer.group * up(layer.fan_in, W), layer), live(layer.group) {}
+};
+
 template <int NV>
 inline void backward_tile(const Layer &layer, const Gradients &to, int64_t lane, const float *x, float *gx, int64_t first, int64_t last,
-                          Work &work, bool *live) {
-    if (layer.group > 1)
-        backward_of_groups<NV>(layer, to, lane, x, gx, first, last, work, live);
-    else if constexpr (NV <= NARROW_TILE) {  // wider tiles are those of groups
-        if (layer.wide)
-            backward_of_labels<NV, int32_t>(layer, to, lane, x, gx, first, last, work);
-        else
-            backward_of_labels<NV, uint16_t>(layer, to, lane, x, gx, first, last, work);
-    }
+                          BackwardWork &work) {
+    by_layer<NV>(
+        layer, [&]() { backward_of_groups<NV>(layer, to, lane, x, gx, first, last, work, reinterpret_cast<bool *>(work.live.p)); },
+        [&](const auto *index) { backward_of_labels<NV>(layer, index, to, lane, x, gx, first, last, work); });
 }
 
 void backward(const Layer &layer, const float *x_DB, const float *grad_z_LB, int64_t batch, float *grad_x_DB,
               float *grad_weight_LK, float *grad_bias_L, int threads) {
     const Tiles tiles(batch, layer.group);
-    const int count = partitions(layer.labels);
-    const int64_t size = layer.features * tiles.lanes();
     expect_large(grad_weight_LK, layer.labels * layer.fan_in * 4);
     const Gradients to{grad_z_LB, grad_weight_LK, grad_bias_L, batch};
-    Buffer x(size), gx(size * count);
-    pack(tiles, x_DB, layer.features, x.p);
-#pragma omp parallel num_threads(threads_for(count, threads))
-    {
-        Work work(layer.group * up(layer.fan_in, W), layer);
-        Buffer live_(layer.group);
-        bool *live = reinterpret_cast<bool *>(live_.p);
-#pragma omp for schedule(dynamic, 1)
-        for (int p = 0; p < count; p++) {
-            float *own = gx.p + p * size;
-            std::memset(own, 0, size * 4);
-            const int64_t first = bound(layer, p, count), last = bound(layer, p + 1, count);
+    over_partitions(
+        layer, tiles, x_DB, grad_x_DB, threads, [&]() { return BackwardWork(layer); },
+        [&](int, const float *x, float *gx, int64_t first, int64_t last, BackwardWork &work) {
             for (int64_t t = 0; t < tiles.count; t++) {
                 const int64_t offset = tiles.at(t, layer.features), lane = tiles.first(t) * W;
-#define CALL(NV) backward_tile<NV>(layer, to, lane, x.p + offset, own + offset, first, last, work, live)
+#define CALL(NV) backward_tile<NV>(layer, to, lane, x + offset, gx + offset, first, last, work)
                 FOR_WIDTH(tiles.width(t), CALL)
 #undef CALL
             }
-        }
-    }
-    unpack(tiles, gx.p, count, layer.features, grad_x_DB, threads);
+        });
 }
 
 }  // namespace

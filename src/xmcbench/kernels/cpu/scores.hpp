@@ -27,9 +27,8 @@ inline __attribute__((always_inline)) void each_score_of_groups(const Layer &lay
 
 // The same for labels with rows of their own.
 template <int NV, class Index, class F>
-inline __attribute__((always_inline)) void each_score_of_labels(const Layer &layer, const float *x, int64_t first, int64_t last, float *row,
-                                                                F &&f) {
-    const Index *index = static_cast<const Index *>(layer.index);
+inline __attribute__((always_inline)) void each_score_of_labels(const Layer &layer, const Index *index, const float *x, int64_t first,
+                                                                int64_t last, float *row, F &&f) {
     vec z[NV];
     for (int64_t label = first; label < last; label++) {
         const float *w = weights_of(layer, label, row);
@@ -42,14 +41,9 @@ inline __attribute__((always_inline)) void each_score_of_labels(const Layer &lay
 template <int NV, class F>
 inline __attribute__((always_inline)) void each_score(const Layer &layer, const float *x, int64_t first, int64_t last, Group &group, float *row,
                        F &&f) {
-    if (layer.group > 1)
-        each_score_of_groups<NV>(layer, x, first, last, group, f);
-    else if constexpr (NV <= NARROW_TILE) {  // wider tiles are those of groups
-        if (layer.wide)
-            each_score_of_labels<NV, int32_t>(layer, x, first, last, row, f);
-        else
-            each_score_of_labels<NV, uint16_t>(layer, x, first, last, row, f);
-    }
+    by_layer<NV>(
+        layer, [&]() { each_score_of_groups<NV>(layer, x, first, last, group, f); },
+        [&](const auto *index) { each_score_of_labels<NV>(layer, index, x, first, last, row, f); });
 }
 
 }  // namespace

@@ -110,6 +110,20 @@ void unpack(const Tiles &tiles, float *parts, int count, int64_t features, float
         }
 }
 
+// Calls of_groups(), or of_labels(index) with the index as what it is. Tiles wider than labels with rows of their own take are
+// those of groups, so that of_labels is not compiled for them.
+template <int NV, class Groups, class Labels>
+inline __attribute__((always_inline)) void by_layer(const Layer &layer, Groups &&of_groups, Labels &&of_labels) {
+    if (layer.group > 1)
+        of_groups();
+    else if constexpr (NV <= NARROW_TILE) {
+        if (layer.wide)
+            of_labels(static_cast<const int32_t *>(layer.index));
+        else
+            of_labels(static_cast<const uint16_t *>(layer.index));
+    }
+}
+
 #define FOR_WIDTH(width, call)     \
     switch (width) {               \
     case 1: call(1); break;        \

@@ -32,9 +32,8 @@ struct Chunk {
 };
 
 template <int NV, Loss LOSS, bool MASKED, class Index>
-void chunk_tile(const Layer &layer, const Step &step, const Chunk &chunk, const Positives &positives, const float *mask,
+void chunk_tile(const Layer &layer, const Index *index, const Step &step, const Chunk &chunk, const Positives &positives, const float *mask,
                 const float *x, float *gx, int64_t lane, int64_t batch, int64_t stride, Work &work) {
-    const Index *index = static_cast<const Index *>(layer.index);
     const int64_t real = batch - lane < NV * W ? batch - lane : NV * W;
     for (int64_t label = chunk.first; label < chunk.last; label++) {
         const int64_t i = label - chunk.first;
@@ -93,10 +92,9 @@ void chunk_tile_of_groups(const Layer &layer, const Step &step, const Chunk &chu
 // One tile of a chunk, by the way of its layer; MASKED where not every lane is a document.
 template <int NV, Loss LOSS, bool MASKED, class... Rest>
 inline void tile(const Layer &layer, Rest &&...rest) {
-    if (layer.group > 1)
-        chunk_tile_of_groups<NV, LOSS, MASKED>(layer, rest...);
-    else if constexpr (NV <= NARROW_TILE)  // wider tiles are those of groups
-        layer.wide ? chunk_tile<NV, LOSS, MASKED, int32_t>(layer, rest...) : chunk_tile<NV, LOSS, MASKED, uint16_t>(layer, rest...);
+    by_layer<NV>(
+        layer, [&]() { chunk_tile_of_groups<NV, LOSS, MASKED>(layer, rest...); },
+        [&](const auto *index) { chunk_tile<NV, LOSS, MASKED>(layer, index, rest...); });
 }
 
 void train_partition(const Layer &layer, const Step &step, const Update &update, const Positives &positives,
@@ -150,29 +148,19 @@ void train_partition(const Layer &layer, const Step &step, const Update &update,
 StepResult train_step(const Layer &layer, const float *x_DB, int64_t batch, const Positives &positives,
                       const Step &step, const Update &update, float *grad_x_DB, int threads) {
     const Tiles tiles(batch, layer.group);
-    const int count = partitions(layer.labels);
-    const int64_t size = layer.features * tiles.lanes();
-    Buffer x(size), gx(size * count), mask(tiles.lanes());
-    pack(tiles, x_DB, layer.features, x.p);
+    Buffer mask(tiles.lanes());
     for (int64_t b = 0; b < tiles.lanes(); b++) {
         const int32_t real = b < batch ? -1 : 0;
         std::memcpy(mask.p + b, &real, 4);
     }
     StepResult results[MAX_PARTITIONS];
-#pragma omp parallel num_threads(threads_for(count, threads))
-    {
-        ChunkWork work(layer, tiles);
-#pragma omp for schedule(dynamic, 1)
-        for (int p = 0; p < count; p++) {
-            float *own = gx.p + p * size;
-            std::memset(own, 0, size * 4);
-            const int64_t first = bound(layer, p, count), last = bound(layer, p + 1, count);
-            train_partition(layer, step, update, positives, tiles, mask.p, x.p, own, first, last, work, results[p]);
-        }
-    }
-    unpack(tiles, gx.p, count, layer.features, grad_x_DB, threads);
+    over_partitions(
+        layer, tiles, x_DB, grad_x_DB, threads, [&]() { return ChunkWork(layer, tiles); },
+        [&](int p, const float *x, float *gx, int64_t first, int64_t last, ChunkWork &work) {
+            train_partition(layer, step, update, positives, tiles, mask.p, x, gx, first, last, work, results[p]);
+        });
     StepResult sum{0, 0, 0, -1};
-    for (int p = 0; p < count; p++) {
+    for (int p = 0; p < partitions(layer.labels); p++) {
         sum.loss += results[p].loss;
         sum.zeros += results[p].zeros;
         sum.skipped += results[p].skipped;
