@@ -1,6 +1,8 @@
 """Claims: every one of config/claims.yaml can come out true and false, and the numbers behind a verdict are right."""
 
 import math
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from xmcbench.cli import main
 from xmcbench.errors import ConfigError
 from xmcbench.evaluation.first_hits import pack, unpack
 from xmcbench.plan import Project
@@ -190,3 +193,26 @@ def test_a_mistake_is_named(tmp_path: Path, change: dict[str, Any], message: str
     file.write_text(yaml.safe_dump({"claims": [claim]}))
     with pytest.raises(ConfigError, match=message):
         load_claims(file)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"datasets": ["wordnet-33k", "wordnet-34k"]}, "unknown datasets: wordnet-34k; allowed: a"),
+        ({"budget": "minlm"}, "unknown budgets: minlm; allowed: .*minilm"),
+        ({"value": ["dense", "-dens@fan_in=32:PSP"]}, "unknown methods: dens; allowed: .*dense"),
+    ],
+)
+def test_a_claim_on_what_no_run_can_have_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: dict[str, Any], message: str
+) -> None:
+    test = {"name": "my test", "value": ["dense"], "at_least": 1.0, **change}
+    claim = {"id": "X", "sentence": "s", "source": "s", "scope": "s", "tests": [test]}
+    config = tmp_path / "config"
+    shutil.copytree(ROOT / "config", config)
+    (config / "claims.yaml").write_text(yaml.safe_dump({"claims": [claim]}))
+    rows = tmp_path / "rows.csv"
+    assert main(["--config", str(config), "claims", "--rows", str(rows), "--out", str(tmp_path / "o")]) == 2
+    told = capsys.readouterr().err
+    assert re.search(rf"claims\.yaml: claim X: my test: {message}", told), told
+    assert not (tmp_path / "o").exists()

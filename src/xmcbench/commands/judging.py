@@ -56,10 +56,19 @@ def _experiments(parsed: argparse.Namespace, log: logging.Logger) -> None:
 
 
 def _claims(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.plan import Project
+    from xmcbench.planned_run import COST_BUDGET
     from xmcbench.reporting.claims.claims_files import judge_all, write_claims
+    from xmcbench.reporting.claims.statement import load_claims, require_known
     from xmcbench.reporting.experiment_rows import ExperimentRows
 
-    claims = parsed.config / "claims.yaml"
+    claims, project = parsed.config / "claims.yaml", Project(parsed.config)
+    known = {
+        "datasets": list(project.datasets),
+        "budgets": [*project.budgets, COST_BUDGET],
+        "methods": list(project.methods),
+    }
+    require_known(load_claims(claims), claims, known)
     if parsed.rows.is_file():
         rows, told = ExperimentRows.read(parsed.rows, {}, parsed.also), str(parsed.rows)
     else:

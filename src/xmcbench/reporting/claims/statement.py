@@ -5,13 +5,14 @@ if it is taken away, and a metric if it is not the test's own. `{}` in a method 
 """
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from xmcbench.errors import ConfigError
+from xmcbench.errors import ConfigError, allowed
 from xmcbench.yaml_config import load_model
 
 TERM = re.compile(r"^(?P<sign>-?)(?P<method>[A-Za-z0-9_.@=,{}+-]+?)(?::(?P<metric>[A-Za-z0-9_-]+))?$")
@@ -116,6 +117,18 @@ class Comparison(Section):
         return instead.get(point, term.method.replace("{}", point))
 
     @property
+    def budgets(self) -> list[str]:
+        """The budgets whose rows are asked for."""
+        return self.along.label_spaces if self.along and self.along.label_spaces else [self.budget]
+
+    @property
+    def bases(self) -> list[str]:
+        """The methods whose rows are asked for, without swept values."""
+        methods = [term.method for term in [*self.terms("value"), *self.terms("over")]]
+        methods += self.along.instead.values() if self.along else []
+        return [method.partition("@")[0] for method in methods]
+
+    @property
     def threshold(self) -> str:
         """The threshold as a table shows it."""
         if self.within is not None:
@@ -165,3 +178,18 @@ def load_claims(path: Path) -> list[Claim]:
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
     return list(load_model(path, ClaimsFile).claims)
+
+
+def require_known(claims: list[Claim], path: Path, known: Mapping[str, Collection[str]]) -> None:
+    """Raise ConfigError where a test asks for what no run can have: it would stay "not run" for ever.
+
+    known: the project's names of each kind: datasets, budgets, methods.
+    """
+    for claim in claims:
+        for test in claim.tests:
+            asked = {"datasets": test.datasets, "budgets": test.budgets, "methods": test.bases}
+            for kind, names in asked.items():
+                if unknown := sorted(set(names) - set(known[kind])):
+                    raise ConfigError(
+                        f"{path}: claim {claim.id}: {test.name}: unknown {kind}: {', '.join(unknown)}; {allowed(known[kind])}"
+                    )
