@@ -68,7 +68,7 @@ def compare(
     benchmark.pedantic(turn, rounds=rounds, warmup_rounds=1)
     torch.set_num_threads(THREADS)
     median = {name: statistics.median(times[1:]) for name, times in seconds.items()}
-    if setting.K is not None and shared:
+    if shared:
         zero_share = getattr(results["ours"], "zero_share", 0.0)
         skipped = getattr(results["ours"], "skipped_share", 0.0)
         more = {"zero_share": zero_share, **more}
