@@ -159,7 +159,7 @@ def test_bits_come_back(bits: list[bool]) -> None:
 
 
 def test_files_say_what_was_found_and_why_not(tmp_path: Path) -> None:
-    results = judge_all(ROOT / "config" / "claims.yaml", planted(CLAIMS["C1"], TRUE["C1"]))
+    results = judge_all(list(CLAIMS.values()), planted(CLAIMS["C1"], TRUE["C1"]))
     write_claims(results, "somewhere.csv", tmp_path)
     table = pd.read_csv(tmp_path / "claims.csv").set_index("id")
     assert table.loc["C1", "verdict"] == "holds" and table.loc["C1", "n_seeds"] == 1

@@ -62,13 +62,14 @@ def _claims(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.reporting.claims.statement import load_claims, require_known
     from xmcbench.reporting.experiment_rows import ExperimentRows
 
-    claims, project = parsed.config / "claims.yaml", Project(parsed.config)
+    file, project = parsed.config / "claims.yaml", Project(parsed.config)
     known = {
         "datasets": list(project.datasets),
         "budgets": [*project.budgets, COST_BUDGET],
         "methods": list(project.methods),
     }
-    require_known(load_claims(claims), claims, known)
+    claims = load_claims(file)
+    require_known(claims, file, known)
     if parsed.rows.is_file():
         rows, told = ExperimentRows.read(parsed.rows, {}, parsed.also), str(parsed.rows)
     else:

@@ -15,7 +15,7 @@ from xmcbench.reporting.trials import best_trials, kept_trials
 
 #: `<!-- ledger:NAME -->` or `<!-- ledger:NAME BUDGET -->` … `<!-- ledger:end -->`; NAME is a file of results/reference/,
 #: `tuning` one of trials.
-BLOCK = re.compile(r"<!-- ledger:(\w+)(?: (\w+))? -->\n.*?<!-- ledger:end -->", re.DOTALL)
+BLOCK = re.compile(r"(<!-- ledger:(\w+)(?: (\w+))? -->\n).*?(<!-- ledger:end -->)", re.DOTALL)
 SHOWN = [("P", 1), ("P", 3), ("P", 5), ("PSP", 1), ("PSP", 5)]
 
 
@@ -24,12 +24,7 @@ def with_ledgers(document: Path, reference: Path) -> str:
     text = document.read_text(encoding="utf-8")
     if not BLOCK.search(text):
         raise ConfigError(f"{document}: no block between <!-- ledger:NAME --> and <!-- ledger:end -->")
-    return BLOCK.sub(
-        lambda found: (
-            f"{found[0].splitlines()[0]}\n{_table(found[1], found[2], reference)}<!-- ledger:end -->"
-        ),
-        text,
-    )
+    return BLOCK.sub(lambda found: f"{found[1]}{_table(found[2], found[3], reference)}{found[4]}", text)
 
 
 def rewrite_documents(folder: Path, reference: Path) -> None:
@@ -39,7 +34,12 @@ def rewrite_documents(folder: Path, reference: Path) -> None:
 
 
 def _table(name: str, budget: str | None, reference: Path) -> str:
-    rows = [r for r in read_ledger(reference / f"{name}.csv") if budget in (None, r["budget"])]
+    rows = [
+        row
+        for row in read_ledger(reference / f"{name}.csv")
+        # Of whole runs and all documents, where the ledger has more.
+        if budget in (None, row["budget"]) and not row.get("band") and not row.get("epoch")
+    ]
     if not rows:
         return "Nothing was recorded yet.\n"
     frame = pd.DataFrame(rows)
@@ -103,8 +103,6 @@ def _trials(frame: pd.DataFrame, rows: list[dict[str, object]]) -> pd.DataFrame:
 
 
 def _accuracy(its: pd.DataFrame) -> dict[str, str]:
-    for column in ("band", "epoch"):  # of the whole run and all documents, where the ledger has more
-        its = its[its[column] == ""] if column in its else its
     return {
         f"{metric}@{k}": mean_sd(
             its[(its["metric"] == metric) & (its["k"] == str(k))]["value"], lambda v: f"{v:.2f}"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xmcbench.atomic import write_text
-from xmcbench.reporting.claims.statement import load_claims
+from xmcbench.reporting.claims.statement import Claim
 from xmcbench.reporting.claims.verdict import (
     FAILS,
     HOLDS,
@@ -53,9 +53,9 @@ TEST_COLUMNS = [
 VERDICTS = (HOLDS, FAILS, MIXED, NOT_RUN)
 
 
-def judge_all(claims: Path, rows: ExperimentRows) -> list[ClaimResult]:
-    """Return every claim's result, in the file's order."""
-    return [judge(claim, rows) for claim in load_claims(claims)]
+def judge_all(claims: Sequence[Claim], rows: ExperimentRows) -> list[ClaimResult]:
+    """Return every claim's result, in their order."""
+    return [judge(claim, rows) for claim in claims]
 
 
 def write_claims(
