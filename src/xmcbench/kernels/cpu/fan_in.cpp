@@ -28,6 +28,9 @@
 // 1.2 to 1.35 of its time at B = 64, 0.97 to 1.12 at 128; eight or sixteen connections of every label of a chunk at a time, so
 // that neighbouring rows stay in L1: 1.0 to 1.3. The loss took 27 cycles a vector of documents there, waiting for its own
 // results; with the exponentials stage by stage and a division a vector it takes 18 (a step at K = 32 0.91 of its time).
+// x and gx lie half a page apart within their pages (work.hpp): a step of two threads took 0.94 to 0.96 of its time. Tried and not
+// kept: sums of the scores in two chains each 0.97 to 1.01 (other bits), the next label's scores before a label's loss 1.0 to 1.1,
+// chunks of 4,096 connections 1.04 to 1.08 and of 32,768 0.96 to 1.01, a row of gx fetched ahead while scores are summed 1.1 to 1.2.
 //
 // Reproducibility. Labels are cut into partitions by their number alone; each has its own sum of gx, and these are
 // added in order. Threads only choose who computes a partition.

@@ -38,6 +38,10 @@ struct Work : Tally {
     void begin() { static_cast<Tally &>(*this) = Tally(); }
 };
 
+// Floats from a row of x to the same row of gx, within a page: half of one. Cores compare a load with the stores before it by
+// the last twelve bits of the address, so that at the same place in two pages a row of x would wait for that of gx.
+constexpr int64_t APART = 512;
+
 // The threads worth starting for `count` partitions.
 inline int threads_for(int count, int threads) { return threads < count ? threads : count; }
 
@@ -48,19 +52,20 @@ void over_partitions(const Layer &layer, const Tiles &tiles, const float *x_DB, 
                      Body &&body) {
     const int count = partitions(layer.labels);
     const int64_t size = layer.features * tiles.lanes();
-    Buffer x(size), gx(size * count);
+    Buffer x(size), sums(APART + size * count);
+    float *gx = sums.p + APART;
     pack(tiles, x_DB, layer.features, x.p);
 #pragma omp parallel num_threads(threads_for(count, threads))
     {
         auto work = make();
 #pragma omp for schedule(dynamic, 1)
         for (int p = 0; p < count; p++) {
-            float *own = gx.p + p * size;
+            float *own = gx + p * size;
             std::memset(own, 0, size * 4);
             body(p, x.p, own, bound(layer, p, count), bound(layer, p + 1, count), work);
         }
     }
-    unpack(tiles, gx.p, count, layer.features, grad_x_DB, threads);
+    unpack(tiles, gx, count, layer.features, grad_x_DB, threads);
 }
 
 }  // namespace
