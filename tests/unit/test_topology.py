@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from xmcbench.recipe import Topology as Recipe
 from xmcbench.topology import Topology, rewire_mask
 from xmcbench.topology.distinct import BLOCK, distinct_inputs
-from xmcbench.topology.rows import nth_smallest, smallest
+from xmcbench.topology.rows import best, nth_smallest, smallest
 from xmcbench.topology.schedule import Schedule
 
 
@@ -110,6 +110,18 @@ def test_the_nth_smallest_is_that_of_a_sort(scores: list[float], data: st.DataOb
 def test_of_equal_scores_the_earlier_go_first() -> None:
     score_RK = torch.tensor([[0.0, 2.0, 0.0], [1.0, 0.0, 0.0]])
     assert smallest(score_RK, 0.5, "global").tolist() == [[True, False, True], [False, True, False]]
+
+
+@given(st.lists(st.integers(-2, 3), min_size=1, max_size=60), st.integers(1, 3), st.data())
+def test_the_best_are_the_highest_and_a_draw_decides_among_equals(
+    scores: list[int], rows: int, data: st.DataObject
+) -> None:
+    count = data.draw(st.integers(1, len(scores)))
+    score_RD = torch.tensor(scores).float().repeat(rows, 1)
+    found = best(score_RD, count, torch.Generator().manual_seed(5), ties=True)
+    draw_RD = torch.rand(score_RD.shape, generator=torch.Generator().manual_seed(5))
+    for row, draws in zip(found.tolist(), draw_RD.tolist(), strict=True):
+        assert row == sorted(range(len(scores)), key=lambda place: (-scores[place], draws[place]))[:count]
 
 
 def test_rows_of_several_blocks_are_planned_one_after_another_and_together_as_by_one_sort() -> None:

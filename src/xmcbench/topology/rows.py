@@ -57,7 +57,16 @@ def best(score_RD: Tensor, count: int, generator: torch.Generator, ties: bool) -
     """
     if not ties:
         return score_RD.topk(count, dim=1).indices
-    draw_RD = torch.rand(score_RD.shape, generator=generator, device=generator.device)
-    shuffled = draw_RD.argsort(dim=1).to(score_RD.device)
+    draw_RD = torch.rand(score_RD.shape, generator=generator, device=generator.device).to(score_RD.device)
+    if len(score_RD) > 1:
+        return _best_of(score_RD, draw_RD, count)
+    # One row is a whole layer: what stands below the last score that is wanted need not be sorted.
+    places = (score_RD[0] >= score_RD[0].topk(count).values[-1]).nonzero().flatten()
+    return places[_best_of(score_RD[:, places], draw_RD[:, places], count)]
+
+
+def _best_of(score_RD: Tensor, draw_RD: Tensor, count: int) -> Tensor:
+    """Return the places of the highest scores of each row, falling; of equal ones those with the lower draws."""
+    shuffled = draw_RD.argsort(dim=1, stable=True)
     order = torch.sort(score_RD.gather(1, shuffled), dim=1, descending=True, stable=True).indices[:, :count]
     return shuffled.gather(1, order)
