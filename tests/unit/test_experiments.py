@@ -1,5 +1,7 @@
 """Tables and figures of experiments, from planted rows."""
 
+import csv
+import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import yaml
 
 from xmcbench.errors import ConfigError, DataError
 from xmcbench.plan import Project
+from xmcbench.reporting.collect import csv_text
 from xmcbench.reporting.experiment_output import (
     KNOWN,
     files_of,
@@ -91,7 +94,28 @@ def test_a_missing_or_foreign_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"runs\.csv: missing; record the runs"):
         ExperimentRows.read(tmp_path / "runs.csv", {})
     (tmp_path / "runs.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match=r"runs\.csv: columns a, b; allowed: dataset, method"):
+    for read in (read_ledger, lambda path: ExperimentRows.read(path, {})):
+        with pytest.raises(DataError, match=r"runs\.csv: columns a, b; allowed: dataset, method"):
+            read(tmp_path / "runs.csv")
+
+
+@pytest.mark.parametrize(
+    ("column", "word", "allowed"),
+    [
+        ("k", "x1", "a whole number"),
+        ("k", "1.5", "a whole number"),
+        ("seed", "", "a whole number"),
+        ("epoch", "end", "a number"),
+    ],
+)
+def test_a_word_where_a_number_belongs_is_named_with_its_line(
+    tmp_path: Path, column: str, word: str, allowed: str
+) -> None:
+    with open(ROOT / "results/reference/runs.csv", encoding="utf-8", newline="") as lines:
+        rows = list(itertools.islice(csv.DictReader(lines), 3))
+    rows[1][column] = word
+    (tmp_path / "runs.csv").write_text(csv_text(COLUMNS, rows))
+    with pytest.raises(DataError, match=rf"runs\.csv: line 3: {column} is '{word}'; allowed: {allowed}"):
         ExperimentRows.read(tmp_path / "runs.csv", {})
 
 

@@ -13,6 +13,8 @@ from xmcbench.reporting.one_machine import timed_on_one_machine
 
 #: Rows that are looked up, not searched for: of a metric, and of a metric of a run.
 PART = ("metric", "band")
+#: Columns of numbers; a seed is never left out.
+NUMBERS = {"seed": "int64", "k": "Int64", "epoch": "float64"}
 CELL = (*PART, "dataset", "budget", "method")
 
 
@@ -43,7 +45,7 @@ class ExperimentRows:
 
     @classmethod
     def read(cls, path: Path, labels: Mapping[str, str], also: Sequence[Path] = ()) -> "ExperimentRows":
-        """Read a detailed ledger; raises DataError if it is not there, none, or cut off. labels: method → what is shown.
+        """Read a detailed ledger; raises DataError if it is not there, none, cut off, or wrong. labels: method → what is shown.
 
         also: ledgers that are read with it where they are there, such as `paper_cost.csv`. Of a data set and budget only the
         times of one machine are kept.
@@ -52,12 +54,13 @@ class ExperimentRows:
             raise DataError(f"{path}: missing; record the runs of an experiment first")
         frames = []
         for file in [path, *(other for other in also if other.is_file())]:
-            frame = pd.read_csv(file, dtype={"k": "Int64", "band": "str", "method": "str", "value": "str"})
-            if list(frame.columns) != COLUMNS:
-                raise DataError(f"{file}: columns {', '.join(frame.columns)}; allowed: {', '.join(COLUMNS)}")
-            for _ in whole_lines(file):  # pandas would fill up a row that was cut off
-                pass
-            frames.append(frame)
+            lines = whole_lines(file)  # pandas would fill up a row that was cut off
+            if (header := next(lines)) != COLUMNS:
+                raise DataError(f"{file}: columns {', '.join(header)}; allowed: {', '.join(COLUMNS)}")
+            frame = pd.DataFrame(list(lines), columns=COLUMNS, dtype="object")
+            for column, kind in NUMBERS.items():
+                frame[column] = _numbers(frame[column], kind, file)
+            frames.append(frame.astype(NUMBERS))
         frame = frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
         frame["written"] = frame["value"]  # bits and words are no numbers
         frame["value"] = pd.to_numeric(frame["value"], errors="coerce")
@@ -127,6 +130,19 @@ class ExperimentRows:
     def _rows_by(self, columns: Sequence[str]) -> dict[Any, Any]:
         """Return where the rows of each combination of columns stand."""
         return dict(self.frame.groupby(list(columns), sort=False).indices)
+
+
+def _numbers(text: "pd.Series[str]", kind: str, file: Path) -> "pd.Series[float]":
+    """Return a column as numbers, with nothing where nothing is; raises DataError naming the first line that has a word."""
+    number = pd.to_numeric(text.where(text != ""), errors="coerce")
+    wrong = number.isna() & (text != "")
+    if kind != "float64":  # Int64 may be left out
+        wrong |= (number % 1).fillna(1 if kind == "int64" else 0) != 0
+    if wrong.any():
+        at = int(wrong.to_numpy().argmax())
+        allowed = "a number" if kind == "float64" else "a whole number"
+        raise DataError(f"{file}: line {at + 2}: {text.name} is {text.iloc[at]!r}; allowed: {allowed}")
+    return number
 
 
 def parse_point(method: str) -> tuple[str, dict[str, str]]:

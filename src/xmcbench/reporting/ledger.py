@@ -32,6 +32,8 @@ COLUMNS = [
     "band",
     "epoch",
 ]
+#: So many of them name a row: no ledger is without.
+NAMES = 6
 #: Ledgers that keep more of a run than its end (`detail_rows`): what experiments are drawn from.
 DETAILED = ("ablations", "runs")
 #: What is kept of every run: all of it would be thousands of rows.
@@ -41,11 +43,13 @@ Row = dict[str, Any]
 
 
 def read_ledger(path: Path) -> list[Row]:
-    """Return the rows of a ledger; none if there is no file yet. Raises DataError if it was cut off."""
+    """Return the rows of a ledger; none if there is no file yet. Raises DataError if it was cut off, or is no ledger."""
     if not path.is_file():
         return []
     lines = whole_lines(path)
     header = next(lines, [])
+    if not set(COLUMNS[:NAMES]) <= set(header) <= set(COLUMNS):
+        raise DataError(f"{path}: columns {', '.join(header)}; allowed: {', '.join(COLUMNS)}")
     return [dict(zip(header, line, strict=True)) for line in lines]
 
 
