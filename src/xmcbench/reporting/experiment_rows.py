@@ -8,14 +8,14 @@ import pandas as pd
 
 from xmcbench.errors import DataError
 from xmcbench.evaluation.bands import ALL
-from xmcbench.reporting.ledger import COLUMNS, whole_lines
+from xmcbench.reporting.ledger import COLUMNS, no_ledger, whole_lines
 from xmcbench.reporting.one_machine import timed_on_one_machine
 
 #: Rows that are looked up, not searched for: of a metric, and of a metric of a run.
 PART = ("metric", "band")
+CELL = (*PART, "dataset", "budget", "method")
 #: Columns of numbers; a seed is never left out.
 NUMBERS = {"seed": "int64", "k": "Int64", "epoch": "float64"}
-CELL = (*PART, "dataset", "budget", "method")
 
 
 class ExperimentRows:
@@ -56,7 +56,7 @@ class ExperimentRows:
         for file in [path, *(other for other in also if other.is_file())]:
             lines = whole_lines(file)  # pandas would fill up a row that was cut off
             if (header := next(lines)) != COLUMNS:
-                raise DataError(f"{file}: columns {', '.join(header)}; allowed: {', '.join(COLUMNS)}")
+                raise no_ledger(file, header)
             frame = pd.DataFrame(list(lines), columns=COLUMNS, dtype="object")
             for column, kind in NUMBERS.items():
                 frame[column] = _numbers(frame[column], kind, file)

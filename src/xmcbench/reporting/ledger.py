@@ -49,8 +49,13 @@ def read_ledger(path: Path) -> list[Row]:
     lines = whole_lines(path)
     header = next(lines, [])
     if not set(COLUMNS[:NAMES]) <= set(header) <= set(COLUMNS):
-        raise DataError(f"{path}: columns {', '.join(header)}; allowed: {', '.join(COLUMNS)}")
+        raise no_ledger(path, header)
     return [dict(zip(header, line, strict=True)) for line in lines]
+
+
+def no_ledger(path: Path, header: Sequence[str]) -> DataError:
+    """Return the error of a file whose columns are not a ledger's."""
+    return DataError(f"{path}: columns {', '.join(header)}; allowed: {', '.join(COLUMNS)}")
 
 
 def whole_lines(path: Path) -> Iterator[list[str]]:
