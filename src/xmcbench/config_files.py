@@ -34,6 +34,8 @@ class MethodFile(Section):
     recipe: dict[str, Any] = {}
     #: Recipe values that a search on our data found, laid over `recipe`; not inherited, and not in the paper's recipes.
     searched: dict[str, Any] = {}
+    #: A method that trains alike and stores its layer otherwise: the two share one search. Said in one of their files, not inherited.
+    twin: str | None = None
 
 
 class BudgetFile(Section):

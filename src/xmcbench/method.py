@@ -25,6 +25,7 @@ class Method:
     search: dict[str, Range]
     recipe: dict[str, Any]
     searched: dict[str, Any]
+    twin: str | None
 
     @property
     def display(self) -> tuple[str, str, str, int, str]:
@@ -73,7 +74,34 @@ def method_of(name: str, files: dict[str, MethodFile], folder: Path) -> Method:
         search={key: space for key, space in search.items() if space is not None},
         recipe=merge(*(m.recipe for m in reversed(chain))),
         searched=chain[0].searched,
+        twin=chain[0].twin,
     )
+
+
+def twins_of(methods: dict[str, Method]) -> dict[str, str]:
+    """Return method → the other that trains alike, both ways; raises ConfigError unless `output.kind` is all that differs."""
+    twins: dict[str, str] = {}
+    for method in methods.values():
+        if method.twin is None:
+            continue
+        require(method.twin, methods, "twin", method.file)
+        other = methods[method.twin]
+        here, there = (merge(m.recipe, {"output": {"kind": None}}) for m in (method, other))
+        if (here, method.search) != (there, other.search):
+            raise ConfigError(
+                f"{method.file}: key 'twin': {other.name!r} has another recipe or search; "
+                "allowed: methods that differ in output.kind alone"
+            )
+        taken = [
+            f"{name!r} is the twin of {twins[name]!r}" for name in (other.name, method.name) if name in twins
+        ]
+        if taken or other is method:
+            said = taken[0] if taken else "it is the method itself"
+            raise ConfigError(
+                f"{method.file}: key 'twin': {said}; allowed: another method, in one of the two files"
+            )
+        twins |= {method.name: other.name, other.name: method.name}
+    return twins
 
 
 def paper_recipe(paper: dict[str, Any], method: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from xmcbench.config_files import BudgetFile, Cell, CostFile, GridFile, MethodFi
 from xmcbench.data.dataset import DatasetSpec, SampleSpec, load_dataset_spec
 from xmcbench.errors import ConfigError, DeviceError
 from xmcbench.grid import by_dataset, cells_of, grid_names, shown_by
-from xmcbench.method import Method, chain_of, method_of, paper_recipe, require
+from xmcbench.method import Method, chain_of, method_of, paper_recipe, require, twins_of
 from xmcbench.planned_run import Run, nested, parse_tokens_name, point_name, tokens_name
 from xmcbench.recipe import Recipe, ReferenceRecipe, TrainRecipe, merge, recipe_model, recipe_of
 from xmcbench.search import draw_trial
@@ -45,6 +46,11 @@ class Project:
             n: method_of(n, self._method_files, folder) for n in self._method_files if not n.startswith("_")
         }
         self.grids = {p.stem: load_model(p, GridFile, name=p.stem) for p in config_files(folder / "grids")}
+
+    @cached_property
+    def twins(self) -> dict[str, str]:
+        """Method → the other with which it shares its search; raises ConfigError where the two differ in more than storage."""
+        return twins_of(self.methods)
 
     @property
     def grid_names(self) -> list[str]:

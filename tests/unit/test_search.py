@@ -20,7 +20,7 @@ from xmcbench.recipe import TrainRecipe
 from xmcbench.reporting.collect import csv_text
 from xmcbench.reporting.ledger import COLUMNS, missing, read_ledger, record
 from xmcbench.reporting.ledger_table import with_ledgers
-from xmcbench.reporting.trials import MARGIN, best_trials, kept_trials
+from xmcbench.reporting.trials import MARGIN, best_trials, kept_trials, trial_scores
 from xmcbench.search import Range, draw_trial
 
 from ..conftest import ROOT
@@ -112,7 +112,14 @@ def test_tuning_searches_alike_and_never_sees_test(project: Project) -> None:
     for run in runs:
         by_method.setdefault(run.base_method, []).append(run)
         assert isinstance(run.recipe, TrainRecipe) and run.recipe.evaluation.split == "validation"
-    assert {len(its) for its in by_method.values()} == {8}
+    pairs = {name for name in by_method if name in project.twins}
+    dense = {"dense", "dense_aux", "dense_intermediate"}
+    assert {name: len(its) for name, its in by_method.items()} == {
+        n: 15 if n in dense else 8 for n in by_method
+    }
+    assert all(project.twins[name] in pairs for name in pairs), (
+        "8 + 7 trials, one of them the same method twice"
+    )
     common = set(by_method["dense"][0].searched)
     assert all(common <= set(its[0].searched) for its in by_method.values())
     others = {
@@ -152,7 +159,7 @@ def test_documents_show_what_the_ledgers_hold(config: Path, tmp_path: Path) -> N
     record(tmp_path / "tuning.csv", runs, tmp_path)
     document = tmp_path / "page.md"
     document.write_text("# A\n<!-- ledger:tuning -->\nold\n<!-- ledger:end -->\nB\n")
-    text = with_ledgers(document, tmp_path)
+    text = with_ledgers(document, tmp_path, {})
     assert "old" not in text and text.startswith("# A\n") and text.endswith("\nB\n")
     best = next(line for line in text.splitlines() if "| dense | best of 3 (1) | yes |" in line)
     rate = runs[1].value_of("output_optimizer.learning_rate")
@@ -160,7 +167,7 @@ def test_documents_show_what_the_ledgers_hold(config: Path, tmp_path: Path) -> N
     assert "55.50" in best and f"learning_rate {rate:g}, loss {loss} |" in best
     document.write_text("nothing here")
     with pytest.raises(ConfigError, match="no block between"):
-        with_ledgers(document, tmp_path)
+        with_ledgers(document, tmp_path, {})
 
 
 def test_runs_of_several_data_sets_are_no_seeds_of_one_another(tmp_path: Path) -> None:
@@ -179,7 +186,7 @@ def test_runs_of_several_data_sets_are_no_seeds_of_one_another(tmp_path: Path) -
     (tmp_path / "starts.csv").write_text(csv_text(COLUMNS, rows))
     document = tmp_path / "page.md"
     document.write_text("<!-- ledger:starts -->\n<!-- ledger:end -->\n")
-    lines = [line for line in with_ledgers(document, tmp_path).splitlines() if "| dense | 1 |" in line]
+    lines = [line for line in with_ledgers(document, tmp_path, {}).splitlines() if "| dense | 1 |" in line]
     assert [line.split(" | ")[:4] for line in lines] == [
         ["| a, quick", "dense", "1", "0.50"],
         ["| b, full", "dense", "1", "0.75"],
@@ -199,15 +206,15 @@ def test_a_table_of_one_budget_leaves_out_epochs_and_bands(tmp_path: Path) -> No
     (tmp_path / "runs.csv").write_text(csv_text(COLUMNS, rows))
     document = tmp_path / "page.md"
     document.write_text("<!-- ledger:runs full -->\nold\n<!-- ledger:end -->\nafter\n")
-    text = with_ledgers(document, tmp_path)
+    text = with_ledgers(document, tmp_path, {})
     assert text.startswith("<!-- ledger:runs full -->\n|") and text.endswith("<!-- ledger:end -->\nafter\n")
     (line,) = [line for line in text.splitlines() if line.startswith("| dense")]
     assert line.split(" | ")[:3] == ["| dense", "1", "0.50"]
 
 
 @pytest.mark.parametrize("document", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
-def test_the_documents_of_the_project_are_current(document: Path) -> None:
-    current = with_ledgers(document, ROOT / "results" / "reference")
+def test_the_documents_of_the_project_are_current(document: Path, project: Project) -> None:
+    current = with_ledgers(document, ROOT / "results" / "reference", project.twins)
     assert document.read_text() == current, "run: snakemake --cores all readme"
 
 
@@ -221,18 +228,43 @@ def test_a_trial_takes_a_methods_place_only_if_it_is_better_by_more_than_chance(
         ]
 
     found = rows(near=[40.0, 40.0 + MARGIN, 30.0], better=[40.0, 10.0, 40.01 + MARGIN], first=[40.0, 39.0])
-    assert best_trials(found) == {
+    assert best_trials(found, {}) == {
         "near": "near@trial=1",
         "better": "better@trial=2",
         "first": "first@trial=0",
     }
-    assert kept_trials(found) == {
+    assert kept_trials(found, {}) == {
         "near": "near@trial=0",
         "better": "better@trial=2",
         "first": "first@trial=0",
     }
     unknown = [row for row in found if row["method"] != "near@trial=0"]
-    assert set(kept_trials(unknown)) == {"better", "first"}, "how it stands is not known"
+    assert set(kept_trials(unknown, {})) == {"better", "first"}, "how it stands is not known"
+
+
+def test_twins_take_from_one_search_and_each_is_measured_against_itself() -> None:
+    def rows(method: str, *score: float) -> list[dict[str, object]]:
+        trials = enumerate(score)
+        return [
+            {"method": f"{method}@trial={n}", "metric": "P", "k": k, "value": str(value)}
+            for n, value in trials
+            for k in (1, 3, 5)
+        ]
+
+    twins = {"true": "masked", "masked": "true", "lone": "unsearched", "unsearched": "lone"}
+    found = rows("masked", 41.0, 42.5, 40.0) + rows("true", 40.0, 39.0, 42.5) + rows("lone", 1.0, 9.0)
+    assert trial_scores(found, twins)["true"] == pytest.approx(
+        {"true@trial=0": 40.0, "true@trial=1": 39.0, "true@trial=2": 42.5}
+        | {"masked@trial=1": 42.5, "masked@trial=2": 40.0}
+    ), "the twin's trial 0 is its own, run twice"
+    assert best_trials(found, twins) == {
+        "true": "true@trial=2",
+        "masked": "masked@trial=1",
+        "lone": "lone@trial=1",
+    }, "of equal trials its own"
+    found = rows("masked", 41.0, 41.5) + rows("true", 40.0, 39.0)
+    assert kept_trials(found, twins) == {"true": "masked@trial=1", "masked": "masked@trial=0"}
+    assert kept_trials(found, {}) == {"true": "true@trial=0", "masked": "masked@trial=0"}
 
 
 def test_fidelity_presets_differ_in_the_documented_keys_alone() -> None:
@@ -270,7 +302,7 @@ def test_a_ledger_keeps_what_is_finished_and_plans_what_is_missing(config: Path,
     assert record(ledger, runs, tmp_path) == 4
     rows = read_ledger(ledger)
     assert missing(runs, rows) == runs[4:]
-    assert best_trials(rows) == {"dense": "dense@trial=1", "fixed_fan_in_set": "fixed_fan_in_set@trial=0"}
+    assert best_trials(rows, {}) == {"dense": "dense@trial=1", "fixed_fan_in_set": "fixed_fan_in_set@trial=0"}
     drawn = [r for r in rows if r["metric"] == "recipe:output_optimizer.learning_rate"]
     assert [float(r["value"]) for r in drawn] == [
         run.value_of("output_optimizer.learning_rate") for run in runs[:4]

@@ -59,7 +59,9 @@ def test_every_winner_of_the_search_stands_in_its_methods_file(project: Project)
     runs = {run.method: run for run in project.runs("tuning")}
     rows = read_ledger(ROOT / "results" / "reference" / "tuning.csv")
     waiting = {run.base_method for run in missing(list(runs.values()), rows)}
-    over = {method: trial for method, trial in kept_trials(rows).items() if method not in waiting}
+    over = {
+        method: trial for method, trial in kept_trials(rows, project.twins).items() if method not in waiting
+    }
     assert len(over) >= 24
     for method, trial in over.items():
         run = runs[trial]
@@ -67,3 +69,33 @@ def test_every_winner_of_the_search_stands_in_its_methods_file(project: Project)
         won = merge(*(nested(key, run.value_of(key)) for key in run.searched))
         assert project.methods[method].searched == ({} if trial.endswith("=0") else won), trial
     assert all(project.methods[method].searched == {} for method in waiting)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("extends: masked_set\ntwin: fixed_fan_in_sett\n", r"key 'twin': unknown value 'fixed_fan_in_sett'"),
+        ("extends: masked_set\ntwin: fixed_fan_in_set\n", "'fixed_fan_in_set' has another recipe or search"),
+        ("extends: dense\nsearch: {chunk: {key: output.chunk, values: [64]}}\ntwin: dense\n", "or search"),
+        ("extends: fixed_fan_in_set\ntwin: fixed_fan_in_set\n", "'fixed_fan_in_set' is the twin of 'found'"),
+        ("extends: dense\ntwin: found\n", "the method itself"),
+    ],
+)
+def test_a_twin_is_another_method_that_differs_in_its_storage_alone(
+    config: Path, text: str, said: str
+) -> None:
+    (config / "methods" / "found.yaml").write_text(text)
+    (config / "methods" / "further.yaml").write_text("extends: dense\n")
+    with pytest.raises(ConfigError, match=said) as caught:
+        _ = Project(config).twins
+    assert (
+        "found" in str(caught.value)
+        and "yaml: key 'twin'" in str(caught.value)
+        and "allowed" in str(caught.value)
+    )
+
+
+def test_twins_are_told_both_ways_and_not_inherited(config: Path) -> None:
+    (config / "methods" / "found.yaml").write_text("extends: dense\ntwin: dense\n")
+    twins = Project(config).twins
+    assert twins["found"] == "dense" and twins["dense"] == "found" and "further" not in twins

@@ -36,9 +36,10 @@ def _tuned(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.reporting.ledger import read_ledger
     from xmcbench.reporting.trials import kept_trials
 
-    runs = {run.method: run for run in Project(parsed.config).runs(parsed.grid)}
+    project = Project(parsed.config)
+    runs = {run.method: run for run in project.runs(parsed.grid)}
     try:
-        kept = kept_trials(read_ledger(parsed.ledger))
+        kept = kept_trials(read_ledger(parsed.ledger), project.twins)
     except DataError as error:
         raise DataError(f"{parsed.ledger}: {error}") from error
     if not kept:

@@ -1,6 +1,7 @@
 """Tables of the documents under docs/, written between markers from the ledgers of results/reference/."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -11,7 +12,7 @@ from xmcbench.reporting.ledger import read_ledger
 from xmcbench.reporting.number_format import mean_sd
 from xmcbench.reporting.one_machine import TIMES, timed_on_one_machine
 from xmcbench.reporting.tables import markdown
-from xmcbench.reporting.trials import best_trials, kept_trials
+from xmcbench.reporting.trials import best_trials, kept_trials, trial_scores
 
 #: `<!-- ledger:NAME -->` or `<!-- ledger:NAME BUDGET -->` … `<!-- ledger:end -->`; NAME is a file of results/reference/,
 #: `tuning` one of trials.
@@ -19,21 +20,26 @@ BLOCK = re.compile(r"(<!-- ledger:(\w+)(?: (\w+))? -->\n).*?(<!-- ledger:end -->
 SHOWN = [("P", 1), ("P", 3), ("P", 5), ("PSP", 1), ("PSP", 5)]
 
 
-def with_ledgers(document: Path, reference: Path) -> str:
-    """Return a document with the current table between each pair of markers; raises ConfigError if it has none."""
+def with_ledgers(document: Path, reference: Path, twins: Mapping[str, str]) -> str:
+    """Return a document with the current table between each pair of markers; raises ConfigError if it has none.
+
+    twins: method → the other with which it shares its search.
+    """
     text = document.read_text(encoding="utf-8")
     if not BLOCK.search(text):
         raise ConfigError(f"{document}: no block between <!-- ledger:NAME --> and <!-- ledger:end -->")
-    return BLOCK.sub(lambda found: f"{found[1]}{_table(found[2], found[3], reference)}{found[4]}", text)
+    return BLOCK.sub(
+        lambda found: f"{found[1]}{_table(found[2], found[3], reference, twins)}{found[4]}", text
+    )
 
 
-def rewrite_documents(folder: Path, reference: Path) -> None:
+def rewrite_documents(folder: Path, reference: Path, twins: Mapping[str, str]) -> None:
     """Put the current tables into every document of a folder."""
     for document in sorted(folder.glob("*.md")):
-        write_text(document, with_ledgers(document, reference))
+        write_text(document, with_ledgers(document, reference, twins))
 
 
-def _table(name: str, budget: str | None, reference: Path) -> str:
+def _table(name: str, budget: str | None, reference: Path, twins: Mapping[str, str]) -> str:
     rows = [
         row
         for row in read_ledger(reference / f"{name}.csv")
@@ -47,7 +53,7 @@ def _table(name: str, budget: str | None, reference: Path) -> str:
     frame["value"] = pd.to_numeric(frame["value"], errors="coerce")
     hardware = ", ".join(sorted(frame["hardware"].unique()))
     if name == "tuning":
-        shown, timed = _trials(frame, rows), ""
+        shown, timed = _trials(frame, rows, twins), ""
     else:
         frame = timed_on_one_machine(frame)
         timer = ", ".join(frame[frame["metric"].isin(TIMES)]["hardware"].unique())
@@ -79,11 +85,11 @@ def _runs(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(table)
 
 
-def _trials(frame: pd.DataFrame, rows: list[dict[str, object]]) -> pd.DataFrame:
+def _trials(frame: pd.DataFrame, rows: list[dict[str, object]], twins: Mapping[str, str]) -> pd.DataFrame:
     """Best trial of each method beside the method as it stood, on validation documents, and which of them it is to be."""
-    table, kept = [], kept_trials(rows)
-    for method, best in best_trials(rows).items():
-        found = frame[frame["method"].str.startswith(f"{method}@trial=")]["method"].nunique()
+    table, kept, scores = [], kept_trials(rows, twins), trial_scores(rows, twins)
+    for method, best in best_trials(rows, twins).items():
+        found = len(scores[method])
         first = f"{method}@trial=0"
         names = {first: "as it stood", best: f"best of {found}"}
         if first == best:
@@ -95,7 +101,8 @@ def _trials(frame: pd.DataFrame, rows: list[dict[str, object]]) -> pd.DataFrame:
                 f"{str(k).removeprefix('recipe:').split('.', 1)[-1]} {v}"
                 for k, v in zip(drawn["metric"], drawn["written"], strict=True)
             )
-            number = trial.rpartition("=")[2]
+            owner, _, number = trial.partition("@trial=")
+            number = number if owner == method else f"{number} of {owner}"
             mark = {"Kept": "yes" if kept.get(method) == trial else ""}
             place = {"Method": method, "Trial": f"{name} ({number})"}
             table.append({**place, **mark, **_accuracy(its), "Drawn": keys})

@@ -1,6 +1,6 @@
 """What a random search found: the best trial of a method, and whether it is better than the method as it stands by more than chance."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from xmcbench.errors import DataError
 from xmcbench.reporting.ledger import Row
@@ -12,28 +12,43 @@ from xmcbench.reporting.ledger import Row
 MARGIN = 0.8
 
 
-def best_trials(rows: Sequence[Row]) -> dict[str, str]:
+def best_trials(rows: Sequence[Row], twins: Mapping[str, str]) -> dict[str, str]:
     """Return the best trial of every method of a ledger: highest mean of P@1, P@3 and P@5; ties to the earlier.
 
-    Raises DataError for a row that is of no trial.
+    twins: method → the other whose trials are its own too (`xmcbench.method.twins_of`). Raises DataError for a row that is of no
+    trial.
     """
-    return {method: f"{method}@trial={_best(its)}" for method, its in sorted(_scores(rows).items())}
+    return {method: _best(its) for method, its in trial_scores(rows, twins).items()}
 
 
-def kept_trials(rows: Sequence[Row]) -> dict[str, str]:
+def kept_trials(rows: Sequence[Row], twins: Mapping[str, str]) -> dict[str, str]:
     """Return the trial that each method should be: the best one if it beats trial 0 by more than MARGIN, else trial 0.
 
     Methods whose trial 0 is not there are left out; raises DataError for a row that is of no trial.
     """
     kept = {}
-    for method, its in sorted(_scores(rows).items()):
-        if 0 in its:
+    for method, its in trial_scores(rows, twins).items():
+        if (first := f"{method}@trial=0") in its:
             best = _best(its)
-            kept[method] = f"{method}@trial={best if its[best] > its[0] + MARGIN else 0}"
+            kept[method] = best if its[best] > its[first] + MARGIN else first
     return kept
 
 
-def _scores(rows: Sequence[Row]) -> dict[str, dict[int, float]]:
+def trial_scores(rows: Sequence[Row], twins: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    """Return method → trial → score: its own trials in their order, then its twin's but for the twin's trial 0, its own once more."""
+    own = _own_scores(rows)
+    return {
+        method: {
+            f"{owner}@trial={trial}": its[trial]
+            for owner, its in ((method, own[method]), (twins.get(method), own.get(twins.get(method, ""), {})))
+            for trial in sorted(its)
+            if trial or owner == method
+        }
+        for method in sorted(own)
+    }
+
+
+def _own_scores(rows: Sequence[Row]) -> dict[str, dict[int, float]]:
     score: dict[str, dict[int, float]] = {}
     for row in rows:
         if row["metric"] == "P":
@@ -45,5 +60,5 @@ def _scores(rows: Sequence[Row]) -> dict[str, dict[int, float]]:
     return score
 
 
-def _best(its: dict[int, float]) -> int:
-    return max(sorted(its), key=its.__getitem__)
+def _best(its: dict[str, float]) -> str:
+    return max(its, key=its.__getitem__)  # the first of equal ones
