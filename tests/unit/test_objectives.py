@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from xmcbench.positives import Positives
 from xmcbench.training.auxiliary import AuxiliaryHead, fading_weight
-from xmcbench.training.losses import BinaryCrossEntropy, SquaredHinge
+from xmcbench.training.losses import BinaryCrossEntropy, SquaredHinge, documents_at_a_time
 from xmcbench.training.network import IntermediateLayer
 from xmcbench.training.optimizers import cosine_with_warmup
 
@@ -38,6 +38,20 @@ def test_gradients_are_those_of_autograd(documents: int, labels: int, seed: int,
     value, gradient = loss.value_and_gradient(z_BL.detach(), positives)
     torch.testing.assert_close(value, truth.detach(), rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(gradient, z_BL.grad, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(("labels", "at_a_time"), [(300, 218), (20_000, 3), (70_000, 1)])
+def test_the_loss_of_many_labels_goes_through_the_cache_by_documents(labels: int, at_a_time: int) -> None:
+    z_BL = torch.randn(7, labels, generator=torch.Generator().manual_seed(0))
+    assert documents_at_a_time(z_BL) == at_a_time, "256 KiB of float32"
+    positives = Positives(7, torch.arange(7), torch.arange(7) * (labels // 7))
+    y_BL = torch.zeros_like(z_BL).index_put_((positives.row_P, positives.label_P), torch.ones(()))
+    truth = (
+        torch.nn.functional.binary_cross_entropy_with_logits(z_BL.double(), y_BL.double(), reduction="sum")
+        / 7
+    )
+    value, _ = BinaryCrossEntropy().value_and_gradient(z_BL, positives)
+    assert float(value) == pytest.approx(float(truth), rel=1e-6)
 
 
 def test_auxiliary_weight_fades_and_stays_off() -> None:
