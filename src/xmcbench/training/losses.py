@@ -9,7 +9,6 @@ from torch import Tensor
 from xmcbench.kernels.blocks import CHUNK_BYTES
 from xmcbench.positives import Positives
 
-
 #: Of the loss on a CPU, within a core's cache. One document at a time is as small a call as 1,024 labels are: at 7,203 of them,
 #: 1,024 a chunk, the chunked dense step took 61 ms so and takes 44; with four times as many bytes it takes 45.
 CACHE_BYTES = 2**18
