@@ -12,6 +12,14 @@ from pathlib import Path
 from xmcbench.commands import data, judging, keeping, measuring, project, showing, training
 from xmcbench.errors import Interrupted, XmcbenchError
 
+#: A path that was given is a folder where a file belongs, or the other way round, or is not ours to use.
+NOT_THAT_PATH = {
+    IsADirectoryError: "is a folder; allowed: a file",
+    NotADirectoryError: "is in a file; allowed: a folder",
+    FileExistsError: "is a file; allowed: a folder",
+    PermissionError: "may not be read or written here",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status: 0 done, 2 a mistake that one line explains, 1 anything else."""
@@ -24,13 +32,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _failed(parsed, error)
         log.error("error: %s", error)
         return 2
+    except tuple(NOT_THAT_PATH) as error:
+        _failed(parsed, error)
+        log.debug("%s", traceback.format_exc())
+        # A rename names two paths, of which the second is the one that was asked for.
+        log.error("error: %s %s", error.filename2 or error.filename, NOT_THAT_PATH[type(error)])
+        return 2
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return 1
         # Anything else is ours: keep the traceback where it can be found.
         _failed(parsed, error)
         log.debug("%s", traceback.format_exc())
-        log.error("error: %s: %s (traceback in the log)", type(error).__name__, error)
+        where = "traceback in the log" if getattr(parsed, "log", None) else "--log FILE keeps the traceback"
+        log.error("error: %s: %s (%s)", type(error).__name__, error, where)
         return 1
     return 0
 

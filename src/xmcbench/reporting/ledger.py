@@ -44,7 +44,7 @@ Row = dict[str, Any]
 
 def read_ledger(path: Path) -> list[Row]:
     """Return the rows of a ledger; none if there is no file yet. Raises DataError if it was cut off, or is no ledger."""
-    if not path.is_file():
+    if not path.exists():
         return []
     lines = whole_lines(path)
     header = next(lines, [])
