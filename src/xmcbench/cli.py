@@ -32,22 +32,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _failed(parsed, error)
         log.error("error: %s", error)
         return 2
-    except tuple(NOT_THAT_PATH) as error:
-        _failed(parsed, error)
-        log.debug("%s", traceback.format_exc())
-        # A rename names two paths, of which the second is the one that was asked for.
-        log.error("error: %s %s", error.filename2 or error.filename, NOT_THAT_PATH[type(error)])
-        return 2
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _nobody_reads():
             return 1
-        # Anything else is ours: keep the traceback where it can be found.
         _failed(parsed, error)
         log.debug("%s", traceback.format_exc())
+        if (mistake := _path_mistake(error)) is not None:
+            log.error("error: %s", mistake)
+            return 2
+        # Anything else is ours: keep the traceback where it can be found.
         where = "traceback in the log" if getattr(parsed, "log", None) else "--log FILE keeps the traceback"
         log.error("error: %s: %s (%s)", type(error).__name__, error, where)
         return 1
     return 0
+
+
+def _path_mistake(error: Exception) -> str | None:
+    """Return what is wrong with a path that an operation named, if that is the error; of a rename's two, the one asked for."""
+    if isinstance(error, OSError) and (path := error.filename2 or error.filename):
+        return next(
+            (f"{path} {said}" for kind, said in NOT_THAT_PATH.items() if isinstance(error, kind)), None
+        )
+    return None
 
 
 def _nobody_reads() -> bool:
