@@ -1,6 +1,7 @@
 """The thin command line that workflow rules call: one command a step, heavy imports inside the commands."""
 
 import argparse
+import contextlib
 import logging
 import os
 import select
@@ -72,7 +73,9 @@ def _failed(parsed: argparse.Namespace, error: BaseException) -> None:
         from xmcbench.atomic import write_json
 
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        write_json(parsed.run / "failed.json", {"reason": reason})
+        # Where the run's folder cannot be, neither can its reason; the error itself is what to tell.
+        with contextlib.suppress(OSError):
+            write_json(parsed.run / "failed.json", {"reason": reason})
 
 
 def _logger(file: Path | None) -> logging.Logger:

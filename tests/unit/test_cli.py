@@ -33,6 +33,17 @@ def test_a_path_of_the_wrong_kind_is_refused_in_one_line(
     assert file.read_text() == "kept" and not list(folder.iterdir())
 
 
+def test_a_run_folder_that_is_a_file_hides_no_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    run.write_text("kept")
+    places = [part for name in ("run", "sample", "tokens") for part in (f"--{name}", str(run))]
+    assert main(["train", "--recipe", "{}", *places]) == 2
+    assert "error: --recipe: key 'dataset' is missing" in capsys.readouterr().err
+    assert run.read_text() == "kept"
+
+
 def test_an_error_of_ours_says_where_its_traceback_is(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
