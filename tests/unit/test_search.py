@@ -228,18 +228,18 @@ def test_a_trial_takes_a_methods_place_only_if_it_is_better_by_more_than_chance(
         ]
 
     found = rows(near=[40.0, 40.0 + MARGIN, 30.0], better=[40.0, 10.0, 40.01 + MARGIN], first=[40.0, 39.0])
-    assert best_trials(found, {}) == {
+    assert best_trials(trial_scores(found, {})) == {
         "near": "near@trial=1",
         "better": "better@trial=2",
         "first": "first@trial=0",
     }
-    assert kept_trials(found, {}) == {
+    assert kept_trials(trial_scores(found, {})) == {
         "near": "near@trial=0",
         "better": "better@trial=2",
         "first": "first@trial=0",
     }
     unknown = [row for row in found if row["method"] != "near@trial=0"]
-    assert set(kept_trials(unknown, {})) == {"better", "first"}, "how it stands is not known"
+    assert set(kept_trials(trial_scores(unknown, {}))) == {"better", "first"}, "how it stands is not known"
 
 
 def test_twins_take_from_one_search_and_each_is_measured_against_itself() -> None:
@@ -257,14 +257,14 @@ def test_twins_take_from_one_search_and_each_is_measured_against_itself() -> Non
         {"true@trial=0": 40.0, "true@trial=1": 39.0, "true@trial=2": 42.5}
         | {"masked@trial=1": 42.5, "masked@trial=2": 40.0}
     ), "the twin's trial 0 is its own, run twice"
-    assert best_trials(found, twins) == {
+    assert best_trials(trial_scores(found, twins)) == {
         "true": "true@trial=2",
         "masked": "masked@trial=1",
         "lone": "lone@trial=1",
     }, "of equal trials its own"
     found = rows("masked", 41.0, 41.5) + rows("true", 40.0, 39.0)
-    assert kept_trials(found, twins) == {"true": "masked@trial=1", "masked": "masked@trial=0"}
-    assert kept_trials(found, {}) == {"true": "true@trial=0", "masked": "masked@trial=0"}
+    assert kept_trials(trial_scores(found, twins)) == {"true": "masked@trial=1", "masked": "masked@trial=0"}
+    assert kept_trials(trial_scores(found, {})) == {"true": "true@trial=0", "masked": "masked@trial=0"}
 
 
 def test_fidelity_presets_differ_in_the_documented_keys_alone() -> None:
@@ -302,7 +302,10 @@ def test_a_ledger_keeps_what_is_finished_and_plans_what_is_missing(config: Path,
     assert record(ledger, runs, tmp_path) == 4
     rows = read_ledger(ledger)
     assert missing(runs, rows) == runs[4:]
-    assert best_trials(rows, {}) == {"dense": "dense@trial=1", "fixed_fan_in_set": "fixed_fan_in_set@trial=0"}
+    assert best_trials(trial_scores(rows, {})) == {
+        "dense": "dense@trial=1",
+        "fixed_fan_in_set": "fixed_fan_in_set@trial=0",
+    }
     drawn = [r for r in rows if r["metric"] == "recipe:output_optimizer.learning_rate"]
     assert [float(r["value"]) for r in drawn] == [
         run.value_of("output_optimizer.learning_rate") for run in runs[:4]

@@ -34,12 +34,12 @@ def _tuned(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.plan import Project, nested
     from xmcbench.recipe import merge
     from xmcbench.reporting.ledger import read_ledger
-    from xmcbench.reporting.trials import kept_trials
+    from xmcbench.reporting.trials import kept_trials, trial_scores
 
     project = Project(parsed.config)
     runs = {run.method: run for run in project.runs(parsed.grid)}
     try:
-        kept = kept_trials(read_ledger(parsed.ledger), project.twins)
+        kept = kept_trials(trial_scores(read_ledger(parsed.ledger), project.twins))
     except DataError as error:
         raise DataError(f"{parsed.ledger}: {error}") from error
     if not kept:

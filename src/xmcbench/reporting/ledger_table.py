@@ -87,8 +87,9 @@ def _runs(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _trials(frame: pd.DataFrame, rows: list[dict[str, object]], twins: Mapping[str, str]) -> pd.DataFrame:
     """Best trial of each method beside the method as it stood, on validation documents, and which of them it is to be."""
-    table, kept, scores = [], kept_trials(rows, twins), trial_scores(rows, twins)
-    for method, best in best_trials(rows, twins).items():
+    scores = trial_scores(rows, twins)
+    table, kept = [], kept_trials(scores)
+    for method, best in best_trials(scores).items():
         found = len(scores[method])
         first = f"{method}@trial=0"
         names = {first: "as it stood", best: f"best of {found}"}

@@ -11,38 +11,41 @@ from xmcbench.reporting.ledger import Row
 #: trial 0 passes 2.45 of them, the best of fourteen 2.7.
 MARGIN = 0.8
 
+#: Method → trial → mean of P@1, P@3 and P@5.
+Scores = Mapping[str, Mapping[str, float]]
 
-def best_trials(rows: Sequence[Row], twins: Mapping[str, str]) -> dict[str, str]:
-    """Return the best trial of every method of a ledger: highest mean of P@1, P@3 and P@5; ties to the earlier.
+
+def trial_scores(rows: Sequence[Row], twins: Mapping[str, str]) -> Scores:
+    """Return method → trial → score: its own trials in their order, then its twin's but for the twin's trial 0, its own once more.
 
     twins: method → the other whose trials are its own too (`xmcbench.method.twins_of`). Raises DataError for a row that is of no
     trial.
     """
-    return {method: _best(its) for method, its in trial_scores(rows, twins).items()}
-
-
-def kept_trials(rows: Sequence[Row], twins: Mapping[str, str]) -> dict[str, str]:
-    """Return the trial that each method should be: the best one if it beats trial 0 by more than MARGIN, else trial 0.
-
-    Methods whose trial 0 is not there are left out; raises DataError for a row that is of no trial.
-    """
-    kept = {}
-    for method, its in trial_scores(rows, twins).items():
-        if (first := f"{method}@trial=0") in its:
-            best = _best(its)
-            kept[method] = best if its[best] > its[first] + MARGIN else first
-    return kept
-
-
-def trial_scores(rows: Sequence[Row], twins: Mapping[str, str]) -> dict[str, dict[str, float]]:
-    """Return method → trial → score: its own trials in their order, then its twin's but for the twin's trial 0, its own once more."""
     own = _own_scores(rows)
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for method in sorted(own):
         found[method] = {f"{method}@trial={n}": own[method][n] for n in sorted(own[method])}
         if (twin := twins.get(method)) in own:
             found[method] |= {f"{twin}@trial={n}": own[twin][n] for n in sorted(own[twin]) if n > 0}
     return found
+
+
+def best_trials(scores: Scores) -> dict[str, str]:
+    """Return the best trial of every method: highest mean of P@1, P@3 and P@5; ties to the earlier."""
+    return {method: _best(its) for method, its in scores.items()}
+
+
+def kept_trials(scores: Scores) -> dict[str, str]:
+    """Return the trial that each method should be: the best one if it beats trial 0 by more than MARGIN, else trial 0.
+
+    Methods whose trial 0 is not there are left out.
+    """
+    kept = {}
+    for method, its in scores.items():
+        if (first := f"{method}@trial=0") in its:
+            best = _best(its)
+            kept[method] = best if its[best] > its[first] + MARGIN else first
+    return kept
 
 
 def _own_scores(rows: Sequence[Row]) -> dict[str, dict[int, float]]:
@@ -57,5 +60,5 @@ def _own_scores(rows: Sequence[Row]) -> dict[str, dict[int, float]]:
     return score
 
 
-def _best(its: dict[str, float]) -> str:
-    return max(its, key=its.__getitem__)  # the first of equal ones
+def _best(its: Mapping[str, float]) -> str:
+    return max(its, key=lambda trial: its[trial])  # the first of equal ones
