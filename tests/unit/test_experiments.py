@@ -67,6 +67,17 @@ def test_a_column_of_the_gpu_stands_only_where_one_trained() -> None:
     assert list(text_of("t2", rows_of(*both, peak))["GPU (MiB)"]) == ["2", ""]
 
 
+def test_a_fan_in_has_one_colour_in_every_panel() -> None:
+    points = [("d", 64), ("d", 32), ("e", 32), ("e", 16)]
+    rows = [r for d, k in points for r in curve(f"fixed_fan_in_set@fan_in={k}", [1.0, 2.0], dataset=d)]
+    few, many = (
+        {text.get_text(): text.get_color() for text in panel.texts}
+        for panel in module_of("f3_epochs").draw(rows_of(*rows)).axes
+    )
+    assert (set(few), set(many)) == ({"K = 64", "K = 32"}, {"K = 32", "K = 16"})
+    assert few["K = 32"] == many["K = 32"] != few["K = 64"]
+
+
 def test_steps_on_a_gpu_are_a_table_of_their_own_and_no_runs() -> None:
     cost = {"dataset": "amazon3m", "budget": "paper_cost", "k": None, "split": "train"}
     steps = [

@@ -4,6 +4,10 @@
 // seven (eight) values for twelve (sixteen) multiply-adds: the units for multiply-adds are the limit, as in a large matrix product. What the gathering
 // of K rows costs is shared by G labels. The gradient by the weights sums over documents: the G score gradients are
 // transposed, so that labels lie side by side in a vector and no sum runs across one.
+// Measured at K = 128, 16 labels and 64 documents (Zen 3), in multiply-add cycles: scores 1.15 times what their products alone would
+// take, either gradient 1.6 times; at K = 32 the loss, the gather and the weights' way from memory are 0.3 of the step. Tried there, and
+// not kept (in turns): weight gradients in blocks of six inputs 0.99 to 1.05, the next rows of gx fetched ahead 0.98 to 1.03, both 0.94
+// to 1.02; the next group's weights fetched ahead 1.0 to 1.02.
 #pragma once
 
 #include "tiles.hpp"

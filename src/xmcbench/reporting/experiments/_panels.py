@@ -59,6 +59,12 @@ def log_ticks(axes: Axes, values: list[float]) -> None:
     axes.minorticks_off()
 
 
+def shades(frame: pd.DataFrame, axis: str, largest_first: bool = False) -> dict[str, str]:
+    """Return the colour of each value of a numeric axis, in the order of the values: one for all panels of a figure."""
+    order = sorted(frame.get(axis, pd.Series(dtype=str)).unique(), key=int, reverse=largest_first)
+    return {value: style.COLOURS[place % len(style.COLOURS)] for place, value in enumerate(order)}
+
+
 def over_seeds(frame: pd.DataFrame, x: str) -> tuple[pd.Series, pd.Series]:
     """Return the mean over seeds by x, and the standard deviation (NaN of one seed)."""
     grouped = frame.groupby(x)["value"]

@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from xmcbench.reporting import style
 from xmcbench.reporting.experiment_rows import ExperimentRows
-from xmcbench.reporting.experiments._panels import cells_in, over_seeds, panels
+from xmcbench.reporting.experiments._panels import cells_in, over_seeds, panels, shades
 
 TITLE = "Figure 3, right: learning curves by sparsity"
 CAPTION = "Validation P@1 over epochs at several fan-ins, without and with the auxiliary objective; the broken line is dense."
@@ -14,18 +14,17 @@ METHODS = {"fixed_fan_in_set": "without auxiliary", "fixed_fan_in_set_aux": "wit
 def draw(rows: ExperimentRows) -> Figure:
     """Draw a panel without and one with the auxiliary objective, of each data set and budget."""
     curves = rows.curve("P", 1, axes=["fan_in"], base=list(METHODS), split="validation")
-    where = cells_in(curves)
+    where, colours = cells_in(curves), shades(curves, "@fan_in", largest_first=True)
     there = set(zip(curves["dataset"], curves["budget"], curves["base"], strict=True))
     parts = [(d, b, base) for d, b in where for base in METHODS if (d, b, base) in there]
     figure, axes = panels([f"{d}, {b}: {METHODS[base]}" for d, b, base in parts])
     labels = []
     for panel, (dataset, budget, base) in zip(axes, parts, strict=True):
         its = curves[(curves["dataset"] == dataset) & (curves["budget"] == budget) & (curves["base"] == base)]
-        fan_ins = sorted(its["@fan_in"].unique(), key=int, reverse=True)
         ends = []
-        for place, fan_in in enumerate(fan_ins):
+        for fan_in in shades(its, "@fan_in", largest_first=True):
             middle, _ = over_seeds(its[its["@fan_in"] == fan_in], "epoch")
-            shade = style.COLOURS[place % len(style.COLOURS)]
+            shade = colours[fan_in]
             panel.plot(middle.index, middle, color=shade)
             ends.append((float(middle.index[-1]), float(middle.iloc[-1]), f"K = {fan_in}", shade))
         dense = rows.curve("P", 1, base="dense", dataset=dataset, budget=budget, split="validation")

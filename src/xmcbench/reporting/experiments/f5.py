@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from xmcbench.reporting import style
 from xmcbench.reporting.experiment_rows import ExperimentRows
-from xmcbench.reporting.experiments._panels import cells_in, over_seeds, panels
+from xmcbench.reporting.experiments._panels import cells_in, over_seeds, panels, shades
 
 TITLE = "Figure 5: width of the intermediate layer"
 CAPTION = "Validation P@1, PSP@1 and macro-P@1 over epochs for several widths of the intermediate layer."
@@ -14,15 +14,15 @@ METRICS = ("P", "PSP", "macro-P")
 def draw(rows: ExperimentRows) -> Figure:
     """Draw a panel a metric, of each data set and budget."""
     found = rows.curve("P", 1, axes=["width"], split="validation")
-    where = cells_in(found)
+    where, colours = cells_in(found), shades(found, "@width")
     parts = [(d, b, metric) for d, b in where for metric in METRICS]
     figure, axes = panels([f"{d}, {b}" for d, b, _ in parts])
     for panel, (dataset, budget, metric) in zip(axes, parts, strict=True):
         its = rows.curve(metric, 1, axes=["width"], dataset=dataset, budget=budget, split="validation")
         ends = []
-        for place, width in enumerate(sorted(its["@width"].unique(), key=int)):
+        for width in shades(its, "@width"):
             middle, _ = over_seeds(its[its["@width"] == width], "epoch")
-            shade = style.COLOURS[place % len(style.COLOURS)]
+            shade = colours[width]
             panel.plot(middle.index, middle, color=shade)
             ends.append((float(middle.index[-1]), float(middle.iloc[-1]), f"{int(width):,}", shade))
         panel.set_xlabel("epoch")
