@@ -22,6 +22,7 @@ __all__ = [
     "Project",
     "Run",
     "check_devices",
+    "check_layers",
     "nested",
     "parse_tokens_name",
     "point_name",
@@ -230,6 +231,21 @@ def check_devices(runs: list[Run]) -> None:
                     "cuda was asked for, but this machine has none; allowed: cpu"
                 )
             return
+
+
+def check_layers(runs: Iterable[Run]) -> None:
+    """Raise ConfigError if a recipe sets a key that its output layer does not read; imports torch."""
+    from xmcbench.output.layer import layer_of
+
+    for run in runs:
+        if isinstance(run.recipe, TrainRecipe):
+            its = run.recipe
+            try:
+                layer_of(its.output.kind).require_read(its.output, its.topology)
+            except ConfigError as error:
+                raise ConfigError(
+                    f"config/methods/{run.base_method}.yaml (or its budget, data set or grid): {error}"
+                ) from error
 
 
 def _has(values: Any, place: list[str]) -> bool:

@@ -13,9 +13,9 @@ from xmcbench.kernels import choose, dispatch, operators, reference
 from xmcbench.kernels.update import update_of
 from xmcbench.output import FixedFanIn, build
 from xmcbench.positives import Positives
-from xmcbench.recipe import Output
 from xmcbench.training.losses import LOSSES
 
+from ..recipes import output_of
 from .cases import make
 
 BACKENDS = ["torch"] + (["cpu"] if choose("auto", torch.device("cpu"), torch.float32) == "cpu" else [])
@@ -116,10 +116,10 @@ def test_streaming_is_materialising(kind: str, loss: str, rule: str) -> None:
     settings = {"fan_in": 5, "chunk": 7, "initial_range": 0.5, "group": 9 if kind == "group_fan_in" else None}
     plain = "dense" if kind == "dense_chunked" else kind
     layers = [
-        build(13, 33, Output(kind=plain, scores="materialise", **settings), torch.Generator().manual_seed(1))
+        build(13, 33, output_of(plain, scores="materialise", **settings), torch.Generator().manual_seed(1))
     ]
     for backend in ALL:
-        recipe = Output(kind=kind, backend=backend, **settings)
+        recipe = output_of(kind, backend=backend, **settings)
         layers.append(build(13, 33, recipe, torch.Generator().manual_seed(1)))
     ends = []
     for layer in layers:
@@ -150,7 +150,7 @@ def test_streaming_is_materialising(kind: str, loss: str, rule: str) -> None:
 def test_bfloat16_weights_train_and_stay_near_float32(kind: str) -> None:
     ends = []
     for dtype in ("float32", "bfloat16"):
-        recipe = Output(kind=kind, fan_in=5, chunk=7, initial_range=0.5, weight_dtype=dtype)
+        recipe = output_of(kind, fan_in=5, chunk=7, initial_range=0.5, weight_dtype=dtype)
         layer = build(13, 33, recipe, torch.Generator().manual_seed(1))
         optimizer = torch.optim.AdamW(layer.parameters(), lr=0.01)
         generator = torch.Generator().manual_seed(2)
@@ -166,7 +166,7 @@ def test_bfloat16_weights_train_and_stay_near_float32(kind: str) -> None:
 
 def test_what_is_not_finite_is_not_written() -> None:
     for kind in ("fixed_fan_in", "dense_chunked"):
-        layer = build(8, 20, Output(kind=kind, fan_in=8, chunk=4), torch.Generator().manual_seed(1))
+        layer = build(8, 20, output_of(kind, fan_in=8, chunk=4), torch.Generator().manual_seed(1))
         optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
         before = [p.detach().clone() for p in layer.parameters()]
         x_BD = torch.full((4, 8), float("nan"))
@@ -220,7 +220,7 @@ def test_a_backend_asked_for_by_name_says_why_it_cannot_run(monkeypatch: pytest.
 def test_top_k_streams_to_the_same_labels_as_the_truth() -> None:
     for kind in ("fixed_fan_in", "dense_chunked", "dense"):
         layer = build(
-            8, 200, Output(kind=kind, fan_in=4, chunk=7, initial_range=1.0), torch.Generator().manual_seed(1)
+            8, 200, output_of(kind, fan_in=4, chunk=7, initial_range=1.0), torch.Generator().manual_seed(1)
         )
         x_BD = torch.randn(5, 8)
         score, label = layer.top_k(x_BD, 6)

@@ -6,15 +6,17 @@ import torch
 from xmcbench.errors import ConfigError, ShapeError
 from xmcbench.output import FixedFanIn, OutputLayer, build
 from xmcbench.positives import Positives
-from xmcbench.recipe import Output, OutputOptimizer
+from xmcbench.recipe import OutputOptimizer
 from xmcbench.training.losses import BinaryCrossEntropy
 from xmcbench.training.optimizers import output_optimizer
+
+from ..recipes import output_of
 
 KINDS = ["fixed_fan_in", "group_fan_in", "dense_chunked", "dense", "masked", "low_rank"]
 
 
 def layer(kind: str) -> OutputLayer:
-    recipe = Output(kind=kind, fan_in=4, rank=4, group=2, chunk=8)
+    recipe = output_of(kind, fan_in=4, rank=4, group=2, chunk=8)
     return build(11, 23, recipe, torch.Generator().manual_seed(0))
 
 

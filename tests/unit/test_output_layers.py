@@ -13,9 +13,11 @@ from xmcbench.topology import Topology
 from xmcbench.training.losses import BinaryCrossEntropy, SquaredHinge
 from xmcbench.training.optimizers import output_optimizer
 
+from ..recipes import output_of
+
 
 def layer(kind: str, features: int = 11, labels: int = 23, dtype: torch.dtype = torch.float32) -> OutputLayer:
-    recipe = Output(kind=kind, fan_in=4, rank=4, initial_range=0.5)
+    recipe = output_of(kind, fan_in=4, rank=4, initial_range=0.5)
     return build(features, labels, recipe, torch.Generator().manual_seed(3)).to(dtype)
 
 

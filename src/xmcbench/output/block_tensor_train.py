@@ -23,6 +23,8 @@ def even_factors(size: int) -> tuple[int, int]:
 class BlockTensorTrain(OutputLayer):
     """first_bax: m₁ products of m₀ features into n₀·R numbers; last_cyd: n₀ products of those into n₁ labels each."""
 
+    reads = frozenset({"rank"})
+
     def __init__(self, features: int, labels: int, recipe: Output, generator: torch.Generator) -> None:
         super().__init__(features, labels, recipe, generator)
         self.rank = required(recipe.rank, "output.rank", recipe.kind)

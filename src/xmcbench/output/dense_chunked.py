@@ -28,6 +28,8 @@ COPIES = {torch.bfloat16: 5, torch.float8_e4m3fn: 8}
 class DenseChunked(Dense):
     """z = x Wᵀ + b, `chunk` labels at a time in training and in top-k."""
 
+    reads = frozenset({"chunk", "backend", "weight_dtype"})
+
     def __init__(self, features: int, labels: int, recipe: Output, generator: torch.Generator) -> None:
         super().__init__(features, labels, recipe, generator)
         self.chunk = recipe.chunk

@@ -34,6 +34,7 @@ CONNECTIONS = 8192
 class FixedFanIn(OutputLayer):
     """z_l = b_l + Σ_j w_lj · x[index_lj], K distinct rising inputs a label."""
 
+    reads = frozenset({"fan_in", "scores", "backend", "weight_dtype"})
     #: The buffer of inputs. One row a label here; H = ⌈L/G⌉ rows where G labels share one.
     index_name: ClassVar[str] = "index_LK"
 
@@ -52,6 +53,7 @@ class FixedFanIn(OutputLayer):
         if recipe is None:
             name = type(self).__name__
             recipe = validated(name, Output, {"kind": type(self).__module__.rpartition(".")[2], **settings})
+            self.require_read(recipe)
         generator = torch.Generator().manual_seed(0) if generator is None else generator
         super().__init__(features, labels, recipe, generator)
         self.fan_in = required(recipe.fan_in, "output.fan_in", recipe.kind)

@@ -15,6 +15,7 @@ from xmcbench.recipe import Output
 class GroupFanIn(FixedFanIn):
     """z_l = b_l + Σ_j w_lj · x[index_gj], g = ⌊l/G⌋, K distinct rising inputs a group."""
 
+    reads = FixedFanIn.reads | {"group"}
     index_buffers = ("index_HK",)
     index_name = "index_HK"
 

@@ -27,6 +27,8 @@ def head_labels(labels: int, recipe: Output) -> int:
 class HeadTail(OutputLayer):
     """Two layers side by side; with private features the tail reads the first half of them and the head the second."""
 
+    reads = GroupFanIn.reads | DenseChunked.reads | {"head_share", "private_features"}
+
     def __init__(self, features: int, labels: int, recipe: Output, generator: torch.Generator) -> None:
         super().__init__(features, labels, recipe, generator)
         self.head_labels = head_labels(labels, recipe)

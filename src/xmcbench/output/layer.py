@@ -13,8 +13,10 @@ from torch import Tensor, nn
 from xmcbench.errors import ConfigError, NonFiniteError, ShapeError, allowed
 from xmcbench.kernels import blocks
 from xmcbench.kernels.blocks import Loss
+from xmcbench.output._keys import require_output_keys, require_topology_keys
 from xmcbench.positives import Positives
 from xmcbench.recipe import Output, modules_of
+from xmcbench.recipe import Topology as Recipe
 from xmcbench.topology import RewireReport, Topology
 
 
@@ -54,6 +56,9 @@ class OutputLayer(nn.Module):
     #: Kinds of `memory()` that hold a parameter, by parameter name; anything else counts as weight.
     index_buffers: ClassVar[tuple[str, ...]] = ("index_LK",)
     mask_buffers: ClassVar[tuple[str, ...]] = ("mask_LD",)
+    #: Keys that this kind of layer reads beside those of every layer: of `recipe.Output`, and `topology.KEY` of those that not
+    #: every rewiring knows (`output._keys`). Any other that is set is refused.
+    reads: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, features: int, labels: int, recipe: Output, generator: torch.Generator) -> None:
         """features: D. labels: L. generator: source of the initial weights (and indices)."""
@@ -62,6 +67,15 @@ class OutputLayer(nn.Module):
         self.labels = labels
         if recipe.options:
             self.read_options(recipe.options)
+
+    @classmethod
+    def require_read(cls, output: Output, topology: Recipe | None = None) -> None:
+        """Raise ConfigError if a recipe sets a key that this kind of layer does not read."""
+        free = {"options"} if cls.read_options is not OutputLayer.read_options else set()
+        require_output_keys(output, cls.reads | free)
+        if topology is not None:
+            rewires = cls.rewire is not OutputLayer.rewire
+            require_topology_keys(topology, cls.reads, rewires, output.kind)
 
     def read_options(self, options: dict[str, Any]) -> None:
         """Check the free `output.options` of a recipe; a layer that knows some overrides this."""
@@ -206,13 +220,19 @@ def uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) ->
 
 
 def build(features: int, labels: int, recipe: Output, generator: torch.Generator) -> OutputLayer:
-    """Build the layer whose module is named by `recipe.kind`; the module's `LAYER` is the class."""
+    """Build the layer whose module is named by `recipe.kind`; ConfigError if the recipe sets a key that it does not read."""
     if recipe.kind not in modules_of("output"):
         raise ConfigError(f"output.kind: unknown value {recipe.kind!r}; {allowed(modules_of('output'))}")
-    module = import_module(f"xmcbench.output.{recipe.kind}")
-    layer = module.LAYER(features, labels, recipe, generator)
-    assert isinstance(layer, OutputLayer)
-    return layer
+    kind = layer_of(recipe.kind)
+    kind.require_read(recipe)
+    return kind(features, labels, recipe, generator)
+
+
+def layer_of(kind: str) -> type[OutputLayer]:
+    """Return the class of a kind of layer: its module's `LAYER`."""
+    found = import_module(f"xmcbench.output.{kind}").LAYER
+    assert issubclass(found, OutputLayer)
+    return found  # type: ignore[no-any-return]
 
 
 def required(value: int | None, key: str, kind: str) -> int:

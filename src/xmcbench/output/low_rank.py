@@ -15,6 +15,8 @@ from xmcbench.recipe import Output
 class LowRank(OutputLayer):
     """z = (x Vᵀ) Uᵀ + b with down_RD and up_LR; L·R + R·D weights, no index."""
 
+    reads = frozenset({"rank"})
+
     def __init__(self, features: int, labels: int, recipe: Output, generator: torch.Generator) -> None:
         super().__init__(features, labels, recipe, generator)
         rank = required(recipe.rank, "output.rank", recipe.kind)

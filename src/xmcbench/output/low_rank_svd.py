@@ -18,6 +18,8 @@ from xmcbench.recipe import Output, Svd
 class LowRankSvd(OutputLayer):
     """z = (x (√|σ| C)ᵀ) (√|σ| N)ᵀ + b with left_LR, sigma_R, right_RD; no index."""
 
+    reads = frozenset({"rank", "svd"})
+
     def __init__(self, features: int, labels: int, recipe: Output, generator: torch.Generator) -> None:
         super().__init__(features, labels, recipe, generator)
         rank = min(required(recipe.rank, "output.rank", recipe.kind), features, labels)

@@ -14,6 +14,8 @@ class Masked(OutputLayer):
     The weight is zero wherever the mask is, so that weight decay and moments of absent connections stay zero too.
     """
 
+    reads = frozenset({"fan_in", "topology.removed_channels", "topology.kept_channels"})
+
     def __init__(self, features: int, labels: int, recipe: Output, generator: torch.Generator) -> None:
         super().__init__(features, labels, recipe, generator)
         self.fan_in = required(recipe.fan_in, "output.fan_in", recipe.kind)

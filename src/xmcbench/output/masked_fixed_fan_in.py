@@ -15,6 +15,8 @@ class MaskedFixedFanIn(Masked):
     Given the same generator state it starts from the same connections, and rewires to the same ones, as `FixedFanIn`.
     """
 
+    reads = frozenset({"fan_in"})
+
     def initial_mask(self, generator: torch.Generator) -> Tensor:
         index_LK = distinct_inputs(self.labels, self.features, self.fan_in, generator)
         return torch.zeros(self.labels, self.features, dtype=torch.bool).scatter_(1, index_LK, True)

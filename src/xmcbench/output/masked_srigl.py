@@ -16,6 +16,8 @@ from xmcbench.topology import RewireReport, Topology
 class MaskedSRigL(MaskedFixedFanIn):
     """Labels have all the same fan-in k, or none; k is the budget of L·K connections over the labels that live."""
 
+    reads = MaskedFixedFanIn.reads | {"topology.ablation"}
+
     @torch.no_grad()
     def rewire(
         self,

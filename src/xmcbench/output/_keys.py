@@ -1,0 +1,44 @@
+"""Which keys of a recipe a layer reads: one that would change nothing is refused, so that no run is taken for another."""
+
+from collections.abc import Set
+
+from xmcbench.errors import ConfigError
+from xmcbench.recipe import Output, Topology
+from xmcbench.recipe_sections import Section
+
+#: Keys of the output section that every layer reads, or the engine for it.
+SHARED = frozenset(
+    {
+        "kind",
+        "initial_range",
+        "initial_bias",
+        "expected_labels",
+        "label_order",
+        "order_groups",
+    }
+)
+#: Keys of a topology that not every layer with connections reads. `moments` is none of them: a fidelity preset sets it for every
+#: method, and where a mask stands for the topology a new connection finds the moments of its own place, which are zero.
+SPECIAL = frozenset({"ablation", "removed_channels", "kept_channels"})
+
+
+def require_output_keys(output: Output, reads: Set[str]) -> None:
+    """Raise ConfigError if a key of the section is set that a layer, which reads `reads` beside the shared ones, does not read."""
+    _require(output, "output", SHARED | {key for key in reads if "." not in key}, output.kind)
+
+
+def require_topology_keys(topology: Topology, reads: Set[str], rewires: bool, kind: str) -> None:
+    """Raise ConfigError if a layer has no connections to rewire, or a key is set that its rewiring does not read."""
+    if not rewires:
+        raise ConfigError(f"topology: output.kind {kind} has no connections to rewire; allowed: null")
+    own = {key.removeprefix("topology.") for key in reads if key.startswith("topology.")}
+    _require(topology, "topology", (Topology.model_fields.keys() - SPECIAL) | own, kind)
+
+
+def _require(section: Section, name: str, read: Set[str], kind: str) -> None:
+    for key, value in section.model_dump(exclude_defaults=True).items():
+        if key not in read:
+            raise ConfigError(
+                f"{name}.{key}: {value!r} would change nothing, output.kind {kind} does not read it; "
+                f"allowed: {', '.join(sorted(read))}"
+            )

@@ -1,0 +1,84 @@
+"""A key that would change nothing is refused: by the layer, by a run, and by `xmcbench check` before anything runs."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from xmcbench.errors import ConfigError
+from xmcbench.output import FixedFanIn, build
+from xmcbench.output.layer import layer_of
+from xmcbench.plan import Project, check_layers
+from xmcbench.recipe import Output, Topology, TrainRecipe, modules_of
+
+from ..conftest import ROOT, SmokeData
+from ..trainers import trainer_on
+
+KINDS = [kind for kind in modules_of("output") if kind not in {"layer", "ordered"}]
+
+
+@pytest.mark.parametrize(
+    ("recipe", "named"),
+    [
+        (Output(kind="dense", weight_dtype="bfloat16"), "output.weight_dtype: 'bfloat16'"),
+        (Output(kind="dense", fan_in=4), "output.fan_in: 4"),
+        (Output(kind="fixed_fan_in", fan_in=4, group=2), "output.group: 2"),
+        (Output(kind="group_fan_in", fan_in=4, group=2, head_share=0.5), "output.head_share: 0.5"),
+        (Output(kind="masked", fan_in=4, scores="materialise"), "output.scores: 'materialise'"),
+        (Output(kind="low_rank", rank=4, options={"a": 1}), "output.options: {'a': 1}"),
+    ],
+    ids=lambda value: value.kind if isinstance(value, Output) else "",
+)
+def test_a_layer_refuses_a_key_that_it_does_not_read(recipe: Output, named: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{named} would change nothing, .* {recipe.kind} .*; allowed: "):
+        build(8, 5, recipe, torch.Generator())
+
+
+def test_so_does_a_layer_in_a_users_own_model() -> None:
+    with pytest.raises(ConfigError, match=r"^output\.group: 4 would change nothing"):
+        FixedFanIn(8, 5, fan_in=2, group=4)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "topology", "named"),
+    [
+        (Output(kind="dense"), Topology(), "topology: output.kind dense has no connections"),
+        (
+            Output(kind="fixed_fan_in", fan_in=4),
+            Topology(removed_channels=0.5),
+            "topology.removed_channels: 0.5",
+        ),
+        (Output(kind="masked_fixed_fan_in", fan_in=4), Topology(ablation=0.5), "topology.ablation: 0.5"),
+        (Output(kind="masked", fan_in=4), Topology(ablation=0.5), "topology.ablation: 0.5"),
+    ],
+    ids=["dense", "fixed_fan_in", "masked_fixed_fan_in", "masked"],
+)
+def test_a_topology_is_for_layers_that_rewire_so(recipe: Output, topology: Topology, named: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{named}.*; allowed: "):
+        layer_of(recipe.kind).require_read(recipe, topology)
+
+
+def test_a_run_refuses_it_before_it_trains(smoke: SmokeData) -> None:
+    recipe = TrainRecipe(dataset="d", method="m", budget="b", topology=Topology())
+    with pytest.raises(ConfigError, match=r"^topology: output\.kind dense has no connections"):
+        trainer_on(recipe, smoke, 64)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_layer_says_to_read_is_a_key(kind: str) -> None:
+    known = {*Output.model_fields, *(f"topology.{key}" for key in Topology.model_fields)}
+    assert layer_of(kind).reads <= known
+
+
+def test_check_names_the_method_and_what_we_plan_passes(tmp_path: Path) -> None:
+    project = Project(ROOT / "config")
+    check_layers(run for grid in project.grid_names for run in project.runs(grid))
+    config = tmp_path / "config"
+    shutil.copytree(ROOT / "config", config)
+    own = "extends: fixed_fan_in_set\nlabel: Mine\norder: 999\nrecipe: {output: {rank: 8}}\n"
+    (config / "methods/mine.yaml").write_text(own)
+    with pytest.raises(
+        ConfigError, match=r"^config/methods/mine\.yaml .*: output\.rank: 8 would change nothing"
+    ):
+        check_layers(Project(config).runs("methods"))
