@@ -211,6 +211,14 @@ class OutputOptimizer(Section):
     momentum: Share = 0.0
     weight_decay: NonNegative = 1e-4
 
+    @model_validator(mode="after")
+    def _has_momentum(self) -> "OutputOptimizer":
+        if self.momentum and self.kind != "sgd":
+            raise ValueError(
+                f"momentum: {self.momentum} is for sgd, {self.kind} has moments of its own; allowed: 0"
+            )
+        return self
+
 
 class Training(Section):
     """Steps, batches and the machine settings that change bits."""

@@ -85,6 +85,7 @@ def test_comments_do_not_change_a_recipe_and_values_do(config: Path) -> None:
         ("methods/dense.yaml", "kind: dense", "kind: dence", r"methods/dense\.yaml: recipe: key 'output\.kind': unknown value 'dence'; allowed: block_tensor_train, dense, dense_chunked"),
         ("methods/dense.yaml", "learning_rate:", "learning_rte:", r"methods/dense\.yaml: recipe: unknown key 'output_optimizer\.learning_rte'; allowed: kind, learning_rate"),
         ("methods/dense.yaml", "output_optimizer: {learning_rate: ", "output_optimizer: {learning_rate: fast, momentum: ", r"methods/dense\.yaml: recipe: key 'output_optimizer\.learning_rate': .*number, found 'fast'"),
+        ("methods/dense.yaml", "output_optimizer: {", "output_optimizer: {momentum: 0.9, ", r"methods/dense\.yaml: recipe: .*output_optimizer.*momentum: 0\.9 is for sgd.*; allowed: 0"),
         ("methods/dense.yaml", "extends: _base", "extends: _bas", r"methods/dense\.yaml: key 'extends': unknown value '_bas'; allowed: .*_base"),
         ("methods/dense.yaml", "recipe:\n", "recipe:\n  gradient_probe: {learning_rate: 0.001}\n  encoder: {autocast: float16}\n", r"methods/dense\.yaml: recipe: .*gradient_probe: encoder\.autocast is float16"),
         ("methods/dense.yaml", "recipe:", "recipe: [", r"methods/dense\.yaml, line \d+: not valid YAML"),
