@@ -113,9 +113,9 @@ def test_tuning_searches_alike_and_never_sees_test(project: Project) -> None:
         by_method.setdefault(run.base_method, []).append(run)
         assert isinstance(run.recipe, TrainRecipe) and run.recipe.evaluation.split == "validation"
     pairs = {name for name in by_method if name in project.twins}
-    dense = {"dense", "dense_aux", "dense_intermediate"}
+    rivals = {"dense", "dense_aux", "dense_intermediate", "dense_bottleneck"}
     assert {name: len(its) for name, its in by_method.items()} == {
-        n: 15 if n in dense else 8 for n in by_method
+        n: 15 if n in rivals else 8 for n in by_method
     }
     assert all(project.twins[name] in pairs for name in pairs), (
         "8 + 7 trials, one of them the same method twice"
