@@ -8,7 +8,7 @@ from xmcbench.reporting.collected import Collected
 CAPTION = (
     "Precision at 1 on the test documents against the memory that training the classifier holds: weights, index, mask, "
     "gradient, optimiser state, scores, and intermediate layer or auxiliary head where there is one. One point a method; "
-    "left and up is better. The grey line is the Pareto front: no method beside it is both smaller and better. Points with less than half of the best accuracy are named in the corner, not drawn."
+    "left and up is better. The grey line is the Pareto front: no method beside it is both smaller and better. Points with less than half of the best accuracy are named in the legend alone."
 )
 MIB = 2**20
 
@@ -43,11 +43,9 @@ def draw(collected: Collected) -> Figure:
     axes.set_ylabel("P@1 (%)")
     style.plain_log(axes.xaxis)
     axes.margins(x=0.08, y=0.1)
-    rest = [f"{collected.label(m)}: {y:.1f} % at {x:.2g} MiB" for x, y, m in points if 2 * y < best]
-    if rest:
-        axes.text(
-            0.98, 0.03, "\n".join(rest), transform=axes.transAxes, ha="right", fontsize=8.5, color="#555555"
-        )
+    for x, y, method in points:
+        if 2 * y < best:
+            axes.plot([], [], " ", label=f"{collected.label(method)}\n({y:.1f} % at {x:.2g} MiB, not drawn)")
     if shown:
         many = len(shown) > 16
         if many:  # room for two columns beside the points, and above one another
