@@ -78,7 +78,9 @@ def test_fan_ins_of_one_run_are_rows_against_the_same_rivals(tmp_path: Path) -> 
 def test_another_machine_has_tables_of_its_own(tmp_path: Path) -> None:
     forward = {**STEP, "operator": "fixed_fan_in.forward", "loss": None, "optimizer": None}
     forward |= {"seconds": 0.01, "peers": {"embedding_bag.forward": 0.02}, "sgemm_rate": None}
-    source = benchmarks(tmp_path, {**STEP, "seconds": 0.02, "peers": {"dense.train_step": 0.4}}, forward)
+    step = {**STEP, "seconds": 0.02, "peers": {"dense.train_step": 0.4}}
+    half = {**STEP, "dtype": "bfloat16", "seconds": 0.04, "peers": {"fixed_fan_in.train_step": 0.02}}
+    source = benchmarks(tmp_path, step, half, forward)
     told = json.loads(source.read_text())
     told["benchmarks"][-1]["extra_info"]["machine"]["instruction_set"] = "avx2"
     source.write_text(json.dumps(told))
@@ -90,6 +92,7 @@ def test_another_machine_has_tables_of_its_own(tmp_path: Path) -> None:
     assert "widest instructions are avx2 (A Machine, 2 cores" in text
     assert "| fixed fan-in | 64 | 32 | 20.0 | 0.50 | 20.0 |" in text
     assert "| fixed_fan_in.forward | 64 | 131,072 | 32 | float32 | embedding_bag.forward | 2.00 |" in text
+    assert "| bfloat16, bce, sgd | fixed_fan_in.train_step | 0.50 |" in text, "where ours loses is shown too"
 
 
 def test_where_gradients_were_skipped_no_share_of_the_product_is_claimed(tmp_path: Path) -> None:

@@ -43,16 +43,15 @@ def other_machines(reference: Path) -> list[Path]:
 
 
 def machine_tables(sources: list[Path]) -> str:
-    """Return Markdown of other machines' steps and forward passes, one after another."""
+    """Return Markdown of other machines' steps and every other comparison, one after another."""
     parts = []
     for source in sources:
         rows = _read(source)
         facts = pd.read_csv(source.with_name(f"{source.stem}_machine.csv")).set_index("key")["value"]
-        forward = _others(rows[rows["operator"].str.startswith("fixed_fan_in.forward")])
         parts.append(
             f"The same where the widest instructions are {facts['instruction_set']} ({facts['cpu']}, {facts['cores']} cores, best square matrix\n"
             f"product {float(facts['sgemm_rate']) / 1e9:.0f} GFLOP/s, torch {facts['torch']}, {str(facts['finished'])[:10]}):\n\n"
-            f"{markdown(_steps(_plain(rows, LABELS)))}\n{markdown(forward)}\n"
+            f"{markdown(_steps(_plain(rows, LABELS)))}\n{markdown(_others(rows))}\n"
             f"Every row is in results/reference/{source.name}.\n"
         )
     return "\n".join(parts)
