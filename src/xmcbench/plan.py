@@ -117,11 +117,9 @@ class Project:
         rule = self.budgets[budget].sample
         return rule if rule is not None else SampleSpec()
 
-    def check(self) -> None:
-        """Plan every grid, so that a mistake anywhere is found; raises ConfigError."""
-        for grid in self.grid_names:
-            self.runs(grid)
-        self.cost_runs()
+    def check(self) -> list[Run]:
+        """Plan every grid, so that a mistake anywhere is found, and return what is planned; raises ConfigError."""
+        return [*(run for grid in self.grid_names for run in self.runs(grid)), *self.cost_runs()]
 
     def _run(
         self,

@@ -20,6 +20,11 @@ def modules_of(room: str) -> tuple[str, ...]:
     return tuple(sorted(m.name for m in pkgutil.iter_modules([str(folder)]) if not m.name.startswith("_")))
 
 
+def output_kinds() -> list[str]:
+    """Name the kinds of output layer: every module of their room but the contract and what stands in front of a layer."""
+    return [name for name in modules_of("output") if name not in {"layer", "ordered"}]
+
+
 class Section(BaseModel):
     """A part of the recipe: unknown keys and wrong types are refused, values never change."""
 
@@ -139,7 +144,7 @@ class Output(Section):
     @field_validator("kind")
     @classmethod
     def _known(cls, value: str) -> str:
-        return one_of(value, modules_of("output"), but={"layer", "ordered"})
+        return one_of(value, output_kinds(), but=set())
 
 
 class Topology(Section):

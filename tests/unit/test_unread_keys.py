@@ -10,12 +10,11 @@ from xmcbench.errors import ConfigError
 from xmcbench.output import FixedFanIn, build
 from xmcbench.output.layer import layer_of
 from xmcbench.plan import Project, check_layers
-from xmcbench.recipe import Output, Topology, TrainRecipe, modules_of
+from xmcbench.recipe import Output, Topology, TrainRecipe
+from xmcbench.recipe_sections import output_kinds
 
 from ..conftest import ROOT, SmokeData
 from ..trainers import trainer_on
-
-KINDS = [kind for kind in modules_of("output") if kind not in {"layer", "ordered"}]
 
 
 @pytest.mark.parametrize(
@@ -65,15 +64,14 @@ def test_a_run_refuses_it_before_it_trains(smoke: SmokeData) -> None:
         trainer_on(recipe, smoke, 64)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", output_kinds())
 def test_what_a_layer_says_to_read_is_a_key(kind: str) -> None:
     known = {*Output.model_fields, *(f"topology.{key}" for key in Topology.model_fields)}
     assert layer_of(kind).reads <= known
 
 
 def test_check_names_the_method_and_what_we_plan_passes(tmp_path: Path) -> None:
-    project = Project(ROOT / "config")
-    check_layers(run for grid in project.grid_names for run in project.runs(grid))
+    check_layers(Project(ROOT / "config").check())
     config = tmp_path / "config"
     shutil.copytree(ROOT / "config", config)
     own = "extends: fixed_fan_in_set\nlabel: Mine\norder: 999\nrecipe: {output: {rank: 8}}\n"

@@ -29,8 +29,7 @@ def _check(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.plan import Project, check_layers
 
     project = Project(parsed.config)
-    project.check()
-    check_layers(run for grid in project.grid_names for run in project.runs(grid))
+    check_layers(project.check())
     log.info(
         "%d methods, %d data sets, %d grids", len(project.methods), len(project.datasets), len(project.grids)
     )

@@ -219,12 +219,21 @@ def uniform(shape: tuple[int, ...], bound: float, generator: torch.Generator) ->
     return nn.Parameter((torch.rand(shape, generator=generator, device=generator.device) * 2 - 1) * bound)
 
 
-def build(features: int, labels: int, recipe: Output, generator: torch.Generator) -> OutputLayer:
-    """Build the layer whose module is named by `recipe.kind`; ConfigError if the recipe sets a key that it does not read."""
+def build(
+    features: int,
+    labels: int,
+    recipe: Output,
+    generator: torch.Generator,
+    topology: Recipe | None = None,
+) -> OutputLayer:
+    """Build the layer whose module is named by `recipe.kind`.
+
+    topology: how it will be rewired. Raises ConfigError if either sets a key that the layer does not read.
+    """
     if recipe.kind not in modules_of("output"):
         raise ConfigError(f"output.kind: unknown value {recipe.kind!r}; {allowed(modules_of('output'))}")
     kind = layer_of(recipe.kind)
-    kind.require_read(recipe)
+    kind.require_read(recipe, topology)
     return kind(features, labels, recipe, generator)
 
 

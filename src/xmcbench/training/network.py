@@ -64,8 +64,7 @@ class Network(nn.Module):
             )
         generator = torch.Generator(drawn_on).manual_seed(derive(recipe.seed, "output"))
         with torch.device(drawn_on):
-            self.output = outputs.build(width, labels, recipe.output_for(labels), generator)
-        self.output.require_read(recipe.output, recipe.topology)
+            self.output = outputs.build(width, labels, recipe.output_for(labels), generator, recipe.topology)
         if order_L is not None:
             self.output = Ordered(self.output, order_L)
         #: The dense layer of a gradient probe, which the trainer puts here: part of every checkpoint, of no model file.

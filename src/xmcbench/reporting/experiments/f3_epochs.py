@@ -22,9 +22,10 @@ def draw(rows: ExperimentRows) -> Figure:
     for panel, (dataset, budget, base) in zip(axes, parts, strict=True):
         its = curves[(curves["dataset"] == dataset) & (curves["budget"] == budget) & (curves["base"] == base)]
         ends = []
-        for fan_in in shades(its, "@fan_in", largest_first=True):
+        for fan_in, shade in colours.items():
             middle, _ = over_seeds(its[its["@fan_in"] == fan_in], "epoch")
-            shade = colours[fan_in]
+            if middle.empty:
+                continue
             panel.plot(middle.index, middle, color=shade)
             ends.append((float(middle.index[-1]), float(middle.iloc[-1]), f"K = {fan_in}", shade))
         dense = rows.curve("P", 1, base="dense", dataset=dataset, budget=budget, split="validation")

@@ -20,9 +20,10 @@ def draw(rows: ExperimentRows) -> Figure:
     for panel, (dataset, budget, metric) in zip(axes, parts, strict=True):
         its = rows.curve(metric, 1, axes=["width"], dataset=dataset, budget=budget, split="validation")
         ends = []
-        for width in shades(its, "@width"):
+        for width, shade in colours.items():
             middle, _ = over_seeds(its[its["@width"] == width], "epoch")
-            shade = colours[width]
+            if middle.empty:
+                continue
             panel.plot(middle.index, middle, color=shade)
             ends.append((float(middle.index[-1]), float(middle.iloc[-1]), f"{int(width):,}", shade))
         panel.set_xlabel("epoch")
