@@ -27,8 +27,8 @@ from xmcbench.yaml_config import validated
 BLOCK = 16_384
 #: The C++ kernel sums the feature gradient in at most as many partitions, each of ≥ LEAST labels.
 PARTITIONS, LEAST = 16, 1024
-#: Where a batch is several tiles its blocks of labels have as many connections.
-CONNECTIONS = 8192
+#: Where a batch is several tiles its blocks of labels have as many connections (half of it where labels share inputs).
+CONNECTIONS = 16_384
 
 
 class FixedFanIn(OutputLayer):
@@ -269,14 +269,16 @@ class FixedFanIn(OutputLayer):
         return 1.0 - self.fan_in / self.features
 
     def _kernel_bytes(self, batch: int) -> int:
-        # Packed features and the partial sums of their gradient, a partition each; a thread has a block of labels in work,
-        # and where labels share inputs the inputs that a group reads and its score gradients, twice.
+        # Packed features and the partial sums of their gradient, a partition each; of a block of labels a thread
+        # has the weight gradients, bfloat16 weights widened, and 16 bytes; of a group its inputs and its score gradients, twice.
         if self.weight_LK.is_cuda or self._runs(batch) != "cpu":
             return 0
         partitions = min(PARTITIONS, -(-self.labels // LEAST))
         found: tuple[int, int] = operators.module().tile(self.group)
         vector, tile = found
-        own = CONNECTIONS if batch > tile else max(8, self.group) * self.fan_in
+        block = CONNECTIONS // (1 if self.group == 1 else 2) // self.fan_in if batch > tile else 8
+        wide = self.fan_in if self.weight_LK.dtype == torch.bfloat16 else 0
+        own = max(block, self.group) * (self.fan_in + wide + 4)
         own += tile * (self.fan_in + 2 * self.group) if self.group > 1 else 0
         lanes = -(-batch // vector) * vector
         return ((partitions + 1) * self.features * lanes + min(partitions, torch.get_num_threads()) * own) * 4

@@ -12,20 +12,31 @@ using namespace xmc;
 // A thread's buffers for one chunk of labels after another.
 struct ChunkWork : Work {
     int64_t stride, size;  // floats from one label's weight gradient to the next; labels of a chunk
-    Buffer from, live, bias;
+    Buffer from, live, bias, wide;  // wide: the chunk's weights as float32, where they are not
     ChunkWork(const Layer &layer, const Tiles &tiles) : ChunkWork(layer, up(layer.fan_in, W), labels_of(layer, tiles)) {}
+    // The weights of labels [first, last) as float32, a row of K each: the layer's own, or widened, once for all tiles.
+    float *weights(const Layer &layer, int64_t first, int64_t last) {
+        const int64_t at = first * layer.fan_in, count = (last - first) * layer.fan_in;
+        if (!layer.bf16) return static_cast<float *>(layer.weight) + at;
+        const uint16_t *from = static_cast<const uint16_t *>(layer.weight) + at;
+        for (int64_t i = 0; i < count; i++) wide.p[i] = from_bf16(from[i]);
+        return wide.p;
+    }
 
    private:
     ChunkWork(const Layer &layer, int64_t row, int64_t labels)
-        : Work(labels * row, layer), stride(row), size(labels), from(2 * (labels + 1)), live(labels), bias(labels) {}
+        : Work(labels * row, layer), stride(row), size(labels), from(2 * (labels + 1)), live(labels), bias(labels),
+          wide(layer.bf16 ? labels * layer.fan_in : 1) {}
     static int64_t labels_of(const Layer &layer, const Tiles &tiles) {
-        const int64_t wanted = (tiles.count == 1 ? 8 : CHUNK / up(layer.fan_in, W)) / layer.group * layer.group;
+        const int64_t connections = layer.group > 1 ? GROUP_CHUNK : CHUNK;
+        const int64_t wanted = (tiles.count == 1 ? 8 : connections / up(layer.fan_in, W)) / layer.group * layer.group;
         return wanted < layer.group ? layer.group : wanted;
     }
 };
 
 struct Chunk {
     int64_t first, last;
+    float *weights;  // as float32, a row of K a label
     const int64_t *from;  // where each label's positives begin (and the last one's end)
     bool *live;
     float *g_bias;
@@ -38,7 +49,7 @@ void chunk_tile(const Layer &layer, const Index *index, const Step &step, const 
     for (int64_t label = chunk.first; label < chunk.last; label++) {
         const int64_t i = label - chunk.first;
         const Index *inputs = index + label * layer.fan_in;
-        const float *w = weights_of(layer, label, work.row.p);
+        const float *w = chunk.weights + i * layer.fan_in;
         vec z[NV], g[NV], total = {};
         scores<NV>(x, w, inputs, layer.fan_in, layer.bias[label], z);
         const int64_t *rows = positives.row + chunk.from[i];
@@ -111,8 +122,8 @@ void train_partition(const Layer &layer, const Step &step, const Update &update,
         else n = half;
     }
     for (int64_t at = first; at < last; at += size) {
-        const Chunk chunk{at, at + size < last ? at + size : last, from, live, work.bias.p};
-        const int64_t n = chunk.last - at;
+        const int64_t end = at + size < last ? at + size : last, n = end - at;
+        const Chunk chunk{at, end, work.weights(layer, at, end), from, live, work.bias.p};
         for (int64_t i = 0; i < n; i++) {
             from[i] = p;
             while (p < positives.pairs && positives.label[p] == at + i) p++;
@@ -138,7 +149,8 @@ void train_partition(const Layer &layer, const Step &step, const Update &update,
         }
         work.flush();
         for (int64_t i = 0; i < n; i++) {
-            update_label(layer, update, at + i, live[i] ? work.gw.p + i * stride : nullptr, chunk.g_bias[i], work);
+            update_label(layer, update, at + i, chunk.weights + i * layer.fan_in, live[i] ? work.gw.p + i * stride : nullptr,
+                         chunk.g_bias[i], work);
             work.skipped += !live[i];
         }
     }

@@ -34,7 +34,8 @@ inline __attribute__((always_inline)) void advance(const Update &u, float rate, 
     }
 }
 
-void update_label(const Layer &layer, const Update &u, int64_t label, const float *gw, float g_bias, Work &work) {
+// w: the label's weights as float32; where the layer keeps bfloat16, they are rounded from there.
+void update_label(const Layer &layer, const Update &u, int64_t label, float *w, const float *gw, float g_bias, Work &work) {
     const int64_t k = layer.fan_in, at = label * k;
     if (gw) {
         vec lanes = {};  // behind the K-th value stand zeros
@@ -44,12 +45,12 @@ void update_label(const Layer &layer, const Update &u, int64_t label, const floa
             return;
         }
     }
-    float *w = weights_of(layer, label, work.row.p);
     advance(u, u.rate, u.decay, w, gw, u.first ? u.first + at : nullptr, u.second ? u.second + at : nullptr, k);
     if (layer.bf16) {
         uint16_t *to = static_cast<uint16_t *>(layer.weight) + at;
         const uint32_t key = mixed(u.key, label);
-        for (int64_t j = 0; j < k; j++) to[j] = to_bf16(w[j], random16(key, (uint32_t)j));
+        uint32_t slot = 0;  // a sum: a product with j costs a third of the generator
+        for (int64_t j = 0; j < k; j++, slot += SLOT) to[j] = to_bf16(w[j], random16(key, slot));
     }
     advance(u, u.bias_rate, u.bias_decay, layer.bias + label, gw ? &g_bias : nullptr, u.bias_first ? u.bias_first + label : nullptr,
             u.bias_second ? u.bias_second + label : nullptr, 1);

@@ -141,9 +141,10 @@ inline __attribute__((always_inline)) uint32_t mixed(uint64_t key, int64_t label
     return (uint32_t)((h ^ (h >> 31)) >> 16);
 }
 
-// 16 random bits of (key, label, slot): the same whatever thread asks, and in whatever order.
+// 16 random bits of (key, label, slot j), of which j·SLOT is given: the same whatever thread asks, and in whatever order.
+constexpr uint32_t SLOT = 0x9E3779B1u;
 inline __attribute__((always_inline)) uint32_t random16(uint32_t key, uint32_t slot) {
-    uint32_t x = key ^ (slot * 0x9E3779B1u);
+    uint32_t x = key ^ slot;
     x ^= x >> 16;
     x *= 0x7feb352du;
     x ^= x >> 15;
