@@ -217,3 +217,27 @@ def test_scores_too_many_for_a_cache_are_those_of_their_parts(instruction_set: s
         for rows in (slice(0, 35_000), slice(35_000, 70_000))
     ]
     assert torch.equal(whole, torch.cat(parts))
+
+
+@pytest.mark.parametrize("group", [1, 8])
+def test_arrays_that_wait_for_the_next_call_change_nothing(group: int) -> None:
+    """A call that takes over another's arrays, whatever stood in them, gives what one with new arrays gives."""
+    small = make(documents=64, features=512, labels=2100, fan_in=16, seed=1, group=group)
+    other = make(documents=60, features=512, labels=1900, fan_in=16, seed=2, group=group)  # of the same size
+    MODULE.free_kept()
+    fresh = fused(small, "bce", "sgd")
+    assert MODULE.free_kept() > 0 == MODULE.free_kept()
+    fused(other, "bce", "sgd")
+    operators.top_k(other.x_BD.t(), other.weight_LK, other.index_HK, other.bias_L, group, 5)
+    again = fused(small, "bce", "sgd")
+    assert {k: str(v) for k, v in fresh.items()} == {k: str(v) for k, v in again.items()}
+    for name, value in fresh.items():
+        if isinstance(value, torch.Tensor):
+            assert torch.equal(value, again[name])  # type: ignore[arg-type]
+
+
+def test_no_more_than_32_mib_wait_for_the_next_call() -> None:
+    """And of these the newest: one call of 64 documents, after a call that holds 134 MB."""
+    case = make(documents=2048, features=1024, labels=16_384, fan_in=4, seed=1)
+    fused(case, "bce", "sgd")
+    assert MODULE.free_kept() <= 32 << 20

@@ -201,6 +201,9 @@ def test_a_mistake_is_named(tmp_path: Path, change: dict[str, Any], message: str
         ({"datasets": ["wordnet-33k", "wordnet-34k"]}, "unknown datasets: wordnet-34k; allowed: a"),
         ({"budget": "minlm"}, "unknown budgets: minlm; allowed: .*minilm"),
         ({"value": ["dense", "-dens@fan_in=32:PSP"]}, "unknown methods: dens; allowed: .*dense"),
+        ({"band": "tails"}, "unknown bands: tails; allowed: all, head, tail, torso"),
+        ({"value": ["dense:p"], "metric": "PSP"}, "unknown metrics: p; allowed: P, PSP"),
+        ({"metric": "precision"}, "unknown metrics: precision; allowed: P, PSP"),
     ],
 )
 def test_a_claim_on_what_no_run_can_have_is_refused(
@@ -211,8 +214,13 @@ def test_a_claim_on_what_no_run_can_have_is_refused(
     config = tmp_path / "config"
     shutil.copytree(ROOT / "config", config)
     (config / "claims.yaml").write_text(yaml.safe_dump({"claims": [claim]}))
-    rows = tmp_path / "rows.csv"
-    assert main(["--config", str(config), "claims", "--rows", str(rows), "--out", str(tmp_path / "o")]) == 2
+    kept = tmp_path / "reference"
+    kept.mkdir()
+    shared = {"dataset": "d", "method": "dense", "seed": 1, "budget": "quick", "split": "test", "value": 1.0}
+    ledger = pd.DataFrame([{**shared, "metric": m, "k": 1} for m in ("P", "PSP")], columns=COLUMNS)
+    ledger.to_csv(kept / "runs.csv", index=False)
+    where = ["--rows", str(tmp_path / "rows.csv"), "--out", str(tmp_path / "o"), "--reference", str(kept)]
+    assert main(["--config", str(config), "claims", *where]) == 2
     told = capsys.readouterr().err
     assert re.search(rf"claims\.yaml: claim X: my test: {message}", told), told
-    assert not (tmp_path / "o").exists()
+    assert not (tmp_path / "o").exists() and [f.name for f in kept.iterdir()] == ["runs.csv"]

@@ -56,6 +56,7 @@ def _experiments(parsed: argparse.Namespace, log: logging.Logger) -> None:
 
 
 def _claims(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.evaluation.bands import ALL, BANDS
     from xmcbench.plan import Project
     from xmcbench.planned_run import COST_BUDGET
     from xmcbench.reporting.claims.claims_files import judge_all, write_claims
@@ -67,18 +68,23 @@ def _claims(parsed: argparse.Namespace, log: logging.Logger) -> None:
         "datasets": list(project.datasets),
         "budgets": [*project.budgets, COST_BUDGET],
         "methods": list(project.methods),
+        "bands": [ALL, *BANDS],
     }
     claims = load_claims(file)
-    require_known(claims, file, known)
     if parsed.rows.is_file():
         rows, told = ExperimentRows.read(parsed.rows, {}, parsed.also), str(parsed.rows)
     else:
         rows, told = ExperimentRows.none(), f"nothing: {parsed.rows} is not there"
+    kept = None
+    if parsed.reference is not None and (parsed.reference / "runs.csv").is_file():
+        kept = ExperimentRows.read(parsed.reference / "runs.csv", {}, parsed.also)
+        # What neither the rows to be judged nor all that were committed ever measured is a slip of the pen.
+        known["metrics"] = sorted({*rows.frame["metric"].unique(), *kept.frame["metric"].unique()})
+    require_known(claims, file, known)
     results = judge_all(claims, rows)
     write_claims(results, told, parsed.out)
     log.info("from %s", told)
     for result in results:
         log.info("%s: %s", result.claim.id, result.verdict)
-    if parsed.reference is not None and (parsed.reference / "runs.csv").is_file():
-        kept = judge_all(claims, ExperimentRows.read(parsed.reference / "runs.csv", {}, parsed.also))
-        write_claims(kept, "", parsed.reference, tables_alone=True)
+    if kept is not None:
+        write_claims(judge_all(claims, kept), "", parsed.reference, tables_alone=True)

@@ -71,6 +71,12 @@ struct Kernels {
 void scratch_taken(int64_t bytes);
 int64_t most_scratch();
 
+// Large arrays wait for the next call (the newest 32 MiB): a page that the system hands out is zeroed first, and for an array
+// a step that took longer than the step of ten thousand labels. Null where none of this size waits.
+void *large_taken(int64_t bytes);
+void large_given_back(void *p, int64_t bytes);
+int64_t free_kept();
+
 #if defined(__x86_64__)
 const Kernels &kernels_avx512();
 const Kernels &kernels_avx2();

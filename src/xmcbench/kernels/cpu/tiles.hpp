@@ -36,22 +36,28 @@ inline void expect_large(void *from, int64_t bytes) {
 struct Buffer {  // aligned floats; an allocation that fails ends the program as any other would
     float *p;
     int64_t size;
-    explicit Buffer(int64_t n) : size(n * 4) {
-        // Rows are read in random order: large pages spare most of the misses of the address translation.
-        const int64_t bytes = n * 4 + 64, page = bytes >= LARGE / 32 ? LARGE : 64;
-        p = static_cast<float *>(std::aligned_alloc(page, up(bytes, page)));
-        if (!p) std::abort();
+    bool large;  // rows are read in random order: large pages spare most of the misses of the address translation
+    explicit Buffer(int64_t n) : size(n * 4), large(size >= LARGE / 32) {
+        const int64_t page = large ? LARGE : 64;
+        void *found = large ? large_taken(bytes()) : nullptr;
+        if (!found) {
+            found = std::aligned_alloc(page, bytes());
+            if (!found) std::abort();
+            if (large) expect_large(found, bytes());
+        }
+        p = static_cast<float *>(found);
         scratch_taken(size);
-#if defined(__linux__)
-        if (page == LARGE) madvise(p, up(bytes, page), MADV_HUGEPAGE);
-#endif
     }
     ~Buffer() {
         scratch_taken(-size);
-        std::free(p);
+        if (large) large_given_back(p, bytes());
+        else std::free(p);
     }
     Buffer(const Buffer &) = delete;
     Buffer &operator=(const Buffer &) = delete;
+
+   private:
+    int64_t bytes() const { return up(size + 64, large ? LARGE : 64); }
 };
 
 struct Tiles {

@@ -129,6 +129,12 @@ class Comparison(Section):
         return [method.partition("@")[0] for method in methods]
 
     @property
+    def metrics(self) -> list[str]:
+        """The metrics whose rows are asked for."""
+        own = [term.metric or self.metric for term in [*self.terms("value"), *self.terms("over")]]
+        return sorted(set(own))
+
+    @property
     def threshold(self) -> str:
         """The threshold as a table shows it."""
         if self.within is not None:
@@ -183,13 +189,19 @@ def load_claims(path: Path) -> list[Claim]:
 def require_known(claims: list[Claim], path: Path, known: Mapping[str, Collection[str]]) -> None:
     """Raise ConfigError where a test asks for what no run can have: it would stay "not run" for ever.
 
-    known: the project's names of each kind: datasets, budgets, methods.
+    known: the names of each kind: datasets, budgets, methods, bands, and metrics where rows say which there are.
     """
     for claim in claims:
         for test in claim.tests:
-            asked = {"datasets": test.datasets, "budgets": test.budgets, "methods": test.bases}
-            for kind, names in asked.items():
-                if unknown := sorted(set(names) - set(known[kind])):
+            asked = {
+                "datasets": test.datasets,
+                "budgets": test.budgets,
+                "methods": test.bases,
+                "bands": [test.band],
+                "metrics": test.metrics,
+            }
+            for kind in known:
+                if unknown := sorted(set(asked[kind]) - set(known[kind])):
                     raise ConfigError(
                         f"{path}: claim {claim.id}: {test.name}: unknown {kind}: {', '.join(unknown)}; {allowed(known[kind])}"
                     )
