@@ -206,7 +206,8 @@ def train_step(
 
     label_P, row_P: positive pairs sorted by label, then row; a pair given twice counts once. key: of the stochastic
     rounding of bfloat16 weights; another one each step. On the CPU sums, and so all bits, are those of any other thread
-    count; on a GPU they are those of any other run if torch was told to be deterministic.
+    count; on a GPU they are those of any other run if torch was told to be deterministic. The CPU kernels keep up to 32 MiB of
+    their arrays for the next call (`module().free_kept()` frees them).
     The bias may have another rate and decay than the weights; rule, momentum and betas are theirs.
     Returns (grad_x_DB scaled, loss unscaled, exactly zero score gradients, labels skipped because all of theirs were,
     first label with a non-finite gradient or −1; such labels keep their weights).

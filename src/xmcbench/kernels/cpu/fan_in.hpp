@@ -71,8 +71,8 @@ struct Kernels {
 void scratch_taken(int64_t bytes);
 int64_t most_scratch();
 
-// Large arrays wait for the next call (the newest 32 MiB): a page that the system hands out is zeroed first, and for an array
-// a step that took longer than the step of ten thousand labels. Null where none of this size waits.
+// Large arrays wait for the next call (the newest 32 MiB): the system zeroes each page that it hands out, which took a call 1 to
+// 2 ms, as long as some thousand labels. `large_taken` gives null where none of this size waits.
 void *large_taken(int64_t bytes);
 void large_given_back(void *p, int64_t bytes);
 int64_t free_kept();
