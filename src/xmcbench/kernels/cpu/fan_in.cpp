@@ -30,7 +30,9 @@
 // results; with the exponentials stage by stage and a division a vector it takes 18 (a step at K = 32 0.91 of its time).
 // x and gx lie half a page apart within their pages (work.hpp): a step of two threads took 0.94 to 0.96 of its time. Tried and not
 // kept: sums of the scores in two chains each 0.97 to 1.01 (other bits), the next label's scores before a label's loss 1.0 to 1.1,
-// chunks of 4,096 connections 1.04 to 1.08 and of 32,768 0.96 to 1.01, a row of gx fetched ahead while scores are summed 1.1 to 1.2.
+// a row of gx fetched ahead while scores are summed 1.1 to 1.2. Chunks of 16,384 connections: 0.95 to 1.0 of the time with 8,192, at
+// B = 64, 128 and 256; of 32,768 0.95 to 1.12. bfloat16 weights, widened for every tile and once more to be updated, took 1.06 to 1.10
+// of float32's time; widened once a chunk, with a sum for a product in the generator, 1.02 to 1.04; without any rounding 1.0 to 1.04.
 //
 // Reproducibility. Labels are cut into partitions by their number alone; each has its own sum of gx, and these are
 // added in order. Threads only choose who computes a partition.
