@@ -237,7 +237,7 @@ def test_arrays_that_wait_for_the_next_call_change_nothing(group: int) -> None:
 
 
 def test_no_more_than_32_mib_wait_for_the_next_call() -> None:
-    """And of these the newest: one call of 64 documents, after a call that holds 134 MB."""
+    """A call that holds 134 MB leaves no more behind."""
     case = make(documents=2048, features=1024, labels=16_384, fan_in=4, seed=1)
     fused(case, "bce", "sgd")
     assert MODULE.free_kept() <= 32 << 20

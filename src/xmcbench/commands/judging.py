@@ -76,8 +76,8 @@ def _claims(parsed: argparse.Namespace, log: logging.Logger) -> None:
     else:
         rows, told = ExperimentRows.none(), f"nothing: {parsed.rows} is not there"
     kept = None
-    if parsed.reference is not None and (parsed.reference / "runs.csv").is_file():
-        kept = ExperimentRows.read(parsed.reference / "runs.csv", {}, parsed.also)
+    if parsed.reference is not None and (ledger := parsed.reference / "runs.csv").is_file():
+        kept = rows if ledger == parsed.rows else ExperimentRows.read(ledger, {}, parsed.also)
         # What neither the rows to be judged nor all that were committed ever measured is a slip of the pen.
         known["metrics"] = sorted({*rows.frame["metric"].unique(), *kept.frame["metric"].unique()})
     require_known(claims, file, known)
@@ -87,4 +87,5 @@ def _claims(parsed: argparse.Namespace, log: logging.Logger) -> None:
     for result in results:
         log.info("%s: %s", result.claim.id, result.verdict)
     if kept is not None:
-        write_claims(judge_all(claims, kept), "", parsed.reference, tables_alone=True)
+        again = results if kept is rows else judge_all(claims, kept)
+        write_claims(again, "", parsed.reference, tables_alone=True)

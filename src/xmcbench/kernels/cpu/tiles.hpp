@@ -71,12 +71,12 @@ struct Tiles {
     int64_t at(int64_t t, int64_t features) const { return first(t) * W * features; }
 };
 
-// The row of weights as float32: the layer's own, or widened into scratch.
-inline __attribute__((always_inline)) float *weights_of(const Layer &layer, int64_t label, float *row) {
-    if (!layer.bf16) return static_cast<float *>(layer.weight) + label * layer.fan_in;
-    const uint16_t *from = static_cast<const uint16_t *>(layer.weight) + label * layer.fan_in;
-    for (int64_t j = 0; j < layer.fan_in; j++) row[j] = from_bf16(from[j]);
-    return row;
+// The weights of labels from `first` on as float32, a row of K each: the layer's own, or widened into scratch.
+inline __attribute__((always_inline)) float *weights_of(const Layer &layer, int64_t first, float *rows, int64_t labels = 1) {
+    if (!layer.bf16) return static_cast<float *>(layer.weight) + first * layer.fan_in;
+    const uint16_t *from = static_cast<const uint16_t *>(layer.weight) + first * layer.fan_in;
+    for (int64_t j = 0; j < labels * layer.fan_in; j++) rows[j] = from_bf16(from[j]);
+    return rows;
 }
 
 int partitions(int64_t labels) {

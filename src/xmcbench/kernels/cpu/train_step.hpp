@@ -14,14 +14,6 @@ struct ChunkWork : Work {
     int64_t stride, size;  // floats from one label's weight gradient to the next; labels of a chunk
     Buffer from, live, bias, wide;  // wide: the chunk's weights as float32, where they are not
     ChunkWork(const Layer &layer, const Tiles &tiles) : ChunkWork(layer, up(layer.fan_in, W), labels_of(layer, tiles)) {}
-    // The weights of labels [first, last) as float32, a row of K each: the layer's own, or widened, once for all tiles.
-    float *weights(const Layer &layer, int64_t first, int64_t last) {
-        const int64_t at = first * layer.fan_in, count = (last - first) * layer.fan_in;
-        if (!layer.bf16) return static_cast<float *>(layer.weight) + at;
-        const uint16_t *from = static_cast<const uint16_t *>(layer.weight) + at;
-        for (int64_t i = 0; i < count; i++) wide.p[i] = from_bf16(from[i]);
-        return wide.p;
-    }
 
    private:
     ChunkWork(const Layer &layer, int64_t row, int64_t labels)
@@ -123,7 +115,7 @@ void train_partition(const Layer &layer, const Step &step, const Update &update,
     }
     for (int64_t at = first; at < last; at += size) {
         const int64_t end = at + size < last ? at + size : last, n = end - at;
-        const Chunk chunk{at, end, work.weights(layer, at, end), from, live, work.bias.p};
+        const Chunk chunk{at, end, weights_of(layer, at, work.wide.p, n), from, live, work.bias.p};
         for (int64_t i = 0; i < n; i++) {
             from[i] = p;
             while (p < positives.pairs && positives.label[p] == at + i) p++;
