@@ -1,8 +1,8 @@
 // Gradients of weights and features, from a whole array of score gradients.
 #pragma once
 
+#include "scores.hpp"
 #include "work.hpp"
-#include "rows.hpp"
 
 namespace {
 
@@ -47,7 +47,7 @@ void backward_of_labels(const Layer &layer, const Index *index, const Gradients 
         const Index *inputs = index + label * layer.fan_in;
         vec g[NV];
         load_label<NV>(to, label, lane, g);
-        spread<NV, NV>(x, gx, weights_of(layer, label, work.row.p), inputs, layer.fan_in, g, true, work.gw.p);
+        spread<NV, NV>(x, gx, weights_of(layer, label, work.rows.p), inputs, layer.fan_in, g, true, work.gw.p);
         add_row(to, label, lane, layer.fan_in, work.gw.p);
     }
 }
@@ -58,9 +58,9 @@ void backward_of_groups(const Layer &layer, const Gradients &to, int64_t lane, c
     const int64_t stride = up(layer.fan_in, W);
     Group &group = work.group;
     for (int64_t at = first; at < last; at += layer.group) {
-        const int64_t count = at + layer.group < last ? layer.group : last - at;
+        const int64_t count = size_of_group(layer, at, last);
         group.gather<NV>(x, layer, at);
-        group.weights(layer, at, count);
+        group.weights(weights_of(layer, at, work.rows.p, count), layer.fan_in, count);
         for (int64_t m = 0; m < count; m++) {
             vec g[NV];
             load_label<NV>(to, at + m, lane, g);
@@ -75,7 +75,7 @@ void backward_of_groups(const Layer &layer, const Gradients &to, int64_t lane, c
 
 struct BackwardWork : Work {
     Buffer live;
-    explicit BackwardWork(const Layer &layer) : Work(layer.group * up(layer.fan_in, W), layer), live(layer.group) {}
+    explicit BackwardWork(const Layer &layer) : Work(layer.group * up(layer.fan_in, W), layer, layer.group), live(layer.group) {}
 };
 
 template <int NV>

@@ -14,7 +14,7 @@ void forward_block(const Layer &layer, const Tiles &tiles, const float *x, int64
         const float *xt = x + tiles.at(t, layer.features);
         const int64_t lane = tiles.first(t) * W;
 #define CALL(NV)                                                                                          \
-    each_score<NV>(layer, xt, first, last, work.group, work.row.p, [&](int64_t label, const vec *z) {  \
+    each_score<NV>(layer, xt, first, last, work.group, work.rows.p, [&](int64_t label, const vec *z) {    \
         float *to = z_LB + label * tiles.batch + lane;                                                    \
         if (past)                                                                                         \
             for (int v = 0; v < NV; v++) store_past(to + v * W, z[v]);                                    \
@@ -38,7 +38,7 @@ void forward(const Layer &layer, const float *x_DB, int64_t batch, float *z_LB, 
     const int64_t size = up(512, layer.group), blocks = up(layer.labels, size) / size;
 #pragma omp parallel num_threads(threads)
     {
-        Work work(0, layer);
+        Work work(0, layer, layer.group);
 #pragma omp for schedule(static)
         for (int64_t n = 0; n < blocks; n++) {
             const int64_t last = (n + 1) * size < layer.labels ? (n + 1) * size : layer.labels;

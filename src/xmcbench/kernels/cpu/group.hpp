@@ -87,14 +87,13 @@ inline __attribute__((always_inline)) void weight_block(const float *x, int64_t 
 // What a partition holds for one group at a time.
 struct Group {
     int64_t inputs;  // K, rounded up
-    Buffer x, g, row;
+    Buffer x, g;
     Buffer turned, sums;  // g with labels side by side, and sums of W inputs for all labels
     const float **w;
     int64_t *label, *input;  // of the rows of x below, where they come from
 
     explicit Group(const Layer &layer)
         : inputs(up(layer.fan_in, W)), x(shared(layer) * inputs * TILE * W), g(shared(layer) * up(layer.group, W) * TILE * W),
-          row(shared(layer) * (layer.bf16 ? layer.group * layer.fan_in : 1)),
           turned(shared(layer) * up(layer.group, W) * TILE * W), sums(shared(layer) * up(layer.group, W) * W), w(new const float *[layer.group]),
           label(new int64_t[layer.group]), input(new int64_t[layer.fan_in]) {}
     ~Group() {
@@ -120,9 +119,9 @@ struct Group {
         std::memset(to, 0, (inputs - fan_in) * NV * W * 4);
     }
 
-    // Weights of `count` labels from `first` on, widened if they are bfloat16.
-    void weights(const Layer &layer, int64_t first, int64_t count) {
-        for (int64_t m = 0; m < count; m++) w[m] = weights_of(layer, first + m, row.p + (layer.bf16 ? m * layer.fan_in : 0));
+    // The weights of `count` labels: rows of K as float32, one after another.
+    void weights(const float *rows, int64_t fan_in, int64_t count) {
+        for (int64_t m = 0; m < count; m++) w[m] = rows + m * fan_in;
     }
 
     // Scores of `count` labels into g, a row of NV vectors each.

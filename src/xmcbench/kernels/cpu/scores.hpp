@@ -8,20 +8,32 @@ namespace {
 
 using namespace xmc;
 
-// Call f(label, its NV vectors of scores) for labels [first, last); `first` begins a group.
+// Call f(label, its NV vectors of scores) for the `count` labels of the group that begins at `first`; `weights`: theirs, as float32.
+template <int NV, class F>
+inline __attribute__((always_inline)) void each_score_of_group(const Layer &layer, const float *weights, const float *x, int64_t first,
+                                                               int64_t count, Group &group, F &&f) {
+    vec z[NV];
+    group.gather<NV>(x, layer, first);
+    group.weights(weights, layer.fan_in, count);
+    group.scores<NV>(layer, first, count);
+    for (int64_t m = 0; m < count; m++) {
+        for (int v = 0; v < NV; v++) z[v] = load(group.g.p + (m * NV + v) * W);
+        f(first + m, z);
+    }
+}
+
+// Labels of the group that begins at `first`, in a range that ends before `last`.
+inline int64_t size_of_group(const Layer &layer, int64_t first, int64_t last) {
+    return first + layer.group < last ? layer.group : last - first;
+}
+
+// The same for all groups of labels [first, last).
 template <int NV, class F>
 inline __attribute__((always_inline)) void each_score_of_groups(const Layer &layer, const float *x, int64_t first, int64_t last, Group &group,
-                                                                F &&f) {
-    vec z[NV];
+                                                                float *row, F &&f) {
     for (int64_t at = first; at < last; at += layer.group) {
-        const int64_t count = at + layer.group < last ? layer.group : last - at;
-        group.gather<NV>(x, layer, at);
-        group.weights(layer, at, count);
-        group.scores<NV>(layer, at, count);
-        for (int64_t m = 0; m < count; m++) {
-            for (int v = 0; v < NV; v++) z[v] = load(group.g.p + (m * NV + v) * W);
-            f(at + m, z);
-        }
+        const int64_t count = size_of_group(layer, at, last);
+        each_score_of_group<NV>(layer, weights_of(layer, at, row, count), x, at, count, group, f);
     }
 }
 
@@ -42,7 +54,7 @@ template <int NV, class F>
 inline __attribute__((always_inline)) void each_score(const Layer &layer, const float *x, int64_t first, int64_t last, Group &group, float *row,
                        F &&f) {
     by_layer<NV>(
-        layer, [&]() { each_score_of_groups<NV>(layer, x, first, last, group, f); },
+        layer, [&]() { each_score_of_groups<NV>(layer, x, first, last, group, row, f); },
         [&](const auto *index) { each_score_of_labels<NV>(layer, index, x, first, last, row, f); });
 }
 

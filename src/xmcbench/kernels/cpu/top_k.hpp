@@ -22,7 +22,7 @@ void best_of_tile(const Layer &layer, const float *x, int64_t first, int64_t las
     vec bar[NV];  // the k-th best score so far of each document; +∞ for lanes that are none
     for (int v = 0; v < NV; v++)
         for (int b = 0; b < W; b++) bar[v][b] = v * W + b < real ? -INFINITY : INFINITY;
-    each_score<NV>(layer, x, first, last, work.group, work.row.p, [&](int64_t label, const vec *z) {
+    each_score<NV>(layer, x, first, last, work.group, work.rows.p, [&](int64_t label, const vec *z) {
         veci any = {};
         for (int v = 0; v < NV; v++) any |= (veci)(z[v] > bar[v]);
         bool some = false;
@@ -48,7 +48,7 @@ void top_k(const Layer &layer, const float *x_DB, int64_t batch, int64_t k, floa
     pack(tiles, x_DB, layer.features, x.p);
 #pragma omp parallel num_threads(threads_for(count, threads))
     {
-        Work work(0, layer);
+        Work work(0, layer, layer.group);
 #pragma omp for schedule(dynamic, 1)
         for (int p = 0; p < count; p++) {
             const int64_t first = bound(layer, p, count), last = bound(layer, p + 1, count);

@@ -12,13 +12,12 @@ using namespace xmc;
 // A thread's buffers for one chunk of labels after another.
 struct ChunkWork : Work {
     int64_t stride, size;  // floats from one label's weight gradient to the next; labels of a chunk
-    Buffer from, live, bias, wide;  // wide: the chunk's weights as float32, where they are not
+    Buffer from, live, bias;
     ChunkWork(const Layer &layer, const Tiles &tiles) : ChunkWork(layer, up(layer.fan_in, W), labels_of(layer, tiles)) {}
 
    private:
     ChunkWork(const Layer &layer, int64_t row, int64_t labels)
-        : Work(labels * row, layer), stride(row), size(labels), from(2 * (labels + 1)), live(labels), bias(labels),
-          wide(layer.bf16 ? labels * layer.fan_in : 1) {}
+        : Work(labels * row, layer, labels), stride(row), size(labels), from(2 * (labels + 1)), live(labels), bias(labels) {}
     static int64_t labels_of(const Layer &layer, const Tiles &tiles) {
         const int64_t connections = layer.group > 1 ? GROUP_CHUNK : CHUNK;
         const int64_t wanted = (tiles.count == 1 ? 8 : connections / up(layer.fan_in, W)) / layer.group * layer.group;
@@ -72,7 +71,7 @@ void chunk_tile_of_groups(const Layer &layer, const Step &step, const Chunk &chu
     Group &group = work.group;
     for (int64_t at = chunk.first; at < chunk.last; at += layer.group) {
         int64_t count = 0;
-        each_score_of_groups<NV>(layer, x, at, at + layer.group < chunk.last ? at + layer.group : chunk.last, group,
+        each_score_of_group<NV>(layer, chunk.weights + (at - chunk.first) * layer.fan_in, x, at, size_of_group(layer, at, chunk.last), group,
                    [&](int64_t label, const vec *z) {
                        const int64_t i = label - chunk.first;
                        vec g[NV], total = {};
@@ -115,7 +114,7 @@ void train_partition(const Layer &layer, const Step &step, const Update &update,
     }
     for (int64_t at = first; at < last; at += size) {
         const int64_t end = at + size < last ? at + size : last, n = end - at;
-        const Chunk chunk{at, end, weights_of(layer, at, work.wide.p, n), from, live, work.bias.p};
+        const Chunk chunk{at, end, weights_of(layer, at, work.rows.p, n), from, live, work.bias.p};
         for (int64_t i = 0; i < n; i++) {
             from[i] = p;
             while (p < positives.pairs && positives.label[p] == at + i) p++;

@@ -32,9 +32,10 @@ struct Tally {  // of one partition
 // A thread makes its buffers before it takes its first partition, and keeps them for the whole call: what a call holds
 // depends on the number of threads, not on which of them comes first.
 struct Work : Tally {
-    Buffer gw, row;
+    Buffer gw, rows;  // rows: weights of so many labels at a time as float32, where the layer's are not
     Group group;
-    Work(int64_t connections, const Layer &layer) : gw(connections), row(up(layer.fan_in, W)), group(layer) {}
+    Work(int64_t connections, const Layer &layer, int64_t labels)
+        : gw(connections), rows(layer.bf16 ? labels * layer.fan_in : 1), group(layer) {}
     void begin() { static_cast<Tally &>(*this) = Tally(); }
 };
 
