@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from xmcbench.data.dataset import SampleSpec
 from xmcbench.errors import ConfigError
@@ -36,6 +36,13 @@ class MethodFile(Section):
     searched: dict[str, Any] = {}
     #: A method that trains alike and stores its layer otherwise: the two share one search. Said in one of their files, not inherited.
     twin: str | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "MethodFile":
+        # An empty file would be a method all the same: the defaults, under its name.
+        if self.extends is None and self.runner is None and not self.recipe:
+            raise ValueError("says nothing of the method; allowed: 'extends', 'runner' or 'recipe'")
+        return self
 
 
 class BudgetFile(Section):

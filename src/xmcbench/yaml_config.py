@@ -16,7 +16,10 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 def load_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML mapping; raises ConfigError naming file and line."""
     try:
-        value = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+        loader = _LOADER(path.read_text(encoding="utf-8"))
+        root = loader.get_single_node()
+        _refuse_twice(path, root)
+        value = None if root is None else loader.construct_document(root)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -29,6 +32,30 @@ def load_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: expected a mapping of keys to values, found a {type(value).__name__}")
     return value
+
+
+def _refuse_twice(path: Path, root: yaml.Node | None) -> None:
+    """Raise ConfigError if a mapping has a key twice: the loader would take the last one and say nothing."""
+    waiting, seen = [root] if root is not None else [], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+            continue
+        lines: dict[tuple[str, str], int] = {}
+        for key, value in node.value:
+            waiting.append(value)
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            name, line = (key.tag, key.value), key.start_mark.line + 1
+            if name in lines:
+                raise ConfigError(
+                    f"{path}, line {line}: key {key.value!r} is there twice, first in line {lines[name]}"
+                )
+            lines[name] = line
 
 
 def load_model(path: Path, model: type[Model], **extra: Any) -> Model:

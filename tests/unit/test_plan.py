@@ -89,6 +89,8 @@ def test_comments_do_not_change_a_recipe_and_values_do(config: Path) -> None:
         ("methods/dense.yaml", "extends: _base", "extends: _bas", r"methods/dense\.yaml: key 'extends': unknown value '_bas'; allowed: .*_base"),
         ("methods/dense.yaml", "recipe:\n", "recipe:\n  gradient_probe: {learning_rate: 0.001}\n  encoder: {autocast: float16}\n", r"methods/dense\.yaml: recipe: .*gradient_probe: encoder\.autocast is float16"),
         ("methods/dense.yaml", "recipe:", "recipe: [", r"methods/dense\.yaml, line \d+: not valid YAML"),
+        ("methods/dense.yaml", "label: Dense", "label: Dense\nlabel: Other", r"methods/dense\.yaml, line 3: key 'label' is there twice, first in line 2"),
+        ("methods/dense.yaml", "kind: dense", "kind: dense_chunked, kind: dense", r"methods/dense\.yaml, line \d+: key 'kind' is there twice"),
         ("methods/dense.yaml", "label: Dense", "labl: Dense", r"methods/dense\.yaml: unknown key 'labl'; allowed: .*label"),
         ("methods/_fixed_fan_in.yaml", "fan_in: 32", "fan_in: 999", r"methods/fixed_fan_in\w*\.yaml: recipe: .*exceeds the 384 features it reads; allowed: 1 … 384"),
         ("budgets/quick.yaml", "epochs: 10", "epochs: many", r"budgets/quick\.yaml: recipe: key 'training\.epochs': .*integer, found 'many'"),
@@ -112,6 +114,23 @@ def test_a_mistake_is_one_line_with_file_key_and_allowed_values(
         Project(config).check()
     assert "\n" not in str(caught.value)
     assert re.search(message, str(caught.value)), str(caught.value)
+
+
+def test_keys_that_an_alias_brings_may_be_set_again(config: Path) -> None:
+    file = config / "methods" / "with_alias.yaml"
+    file.write_text(
+        "extends: dense\nrecipe:\n  encoder:\n    optimizer: &rates {learning_rate: 0.5, weight_decay: 0.25}\n"
+        "  output_optimizer: {<<: *rates, learning_rate: 0.125}\n"
+    )
+    recipe = Project(config).methods["with_alias"].recipe
+    assert recipe["output_optimizer"] == {"learning_rate": 0.125, "weight_decay": 0.25}
+
+
+@pytest.mark.parametrize("text", ["", "# not yet\n", "label: Mine\n", "extends: null\nrecipe: {}\n"])
+def test_a_method_that_says_nothing_is_refused(config: Path, text: str) -> None:
+    (config / "methods" / "mine.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"methods/mine\.yaml.*allowed: 'extends', 'runner' or 'recipe'$"):
+        Project(config)
 
 
 def test_a_circle_of_extends_is_named(config: Path) -> None:

@@ -25,7 +25,7 @@ def draw(rows: ExperimentRows) -> Figure:
             if middle.empty:
                 continue
             panel.plot(middle.index, middle, color=shade)
-            ends.append((float(middle.index[-1]), float(middle.iloc[-1]), f"{int(width):,}", shade))
+            ends.append((float(middle.index[-1]), float(middle.iloc[-1]), f"width {int(width):,}", shade))
         panel.set_xlabel("epoch")
         panel.set_ylabel(f"validation {metric}@1 (%)")
         figure.canvas.draw()
