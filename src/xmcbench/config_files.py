@@ -16,7 +16,7 @@ NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
 class Section(BaseModel):
     """A configuration file or part of one."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class MethodFile(Section):
@@ -125,9 +125,11 @@ class ConfigFile(Section):
 
 
 def config_files(folder: Path) -> list[Path]:
-    """Return a folder's YAML files; raises ConfigError on a name that cannot be part of a path."""
+    """Return a folder's YAML files; raises ConfigError on a name that cannot be part of a path, or would be passed over."""
     if not folder.is_dir():
         raise ConfigError(f"{folder}: no such folder")
+    for other in sorted(folder.glob("*.yml")):
+        raise ConfigError(f"{other}: would not be read; allowed: {other.with_suffix('.yaml').name}")
     files = sorted(folder.glob("*.yaml"))
     for file in files:
         if not NAME.match(file.stem.lstrip("_")):

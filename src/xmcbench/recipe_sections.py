@@ -28,7 +28,7 @@ def output_kinds() -> list[str]:
 class Section(BaseModel):
     """A part of the recipe: unknown keys and wrong types are refused, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class EncoderOptimizer(Section):

@@ -14,7 +14,7 @@ class Range(BaseModel):
     scale: `log` draws every factor alike, `linear` every difference; both keep three digits.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     key: str
     low: float | None = None

@@ -85,6 +85,8 @@ def test_comments_do_not_change_a_recipe_and_values_do(config: Path) -> None:
         ("methods/dense.yaml", "kind: dense", "kind: dence", r"methods/dense\.yaml: recipe: key 'output\.kind': unknown value 'dence'; allowed: block_tensor_train, dense, dense_chunked"),
         ("methods/dense.yaml", "learning_rate:", "learning_rte:", r"methods/dense\.yaml: recipe: unknown key 'output_optimizer\.learning_rte'; allowed: kind, learning_rate"),
         ("methods/dense.yaml", "output_optimizer: {learning_rate: ", "output_optimizer: {learning_rate: fast, momentum: ", r"methods/dense\.yaml: recipe: key 'output_optimizer\.learning_rate': .*number, found 'fast'"),
+        ("methods/dense.yaml", "output_optimizer: {learning_rate: ", "output_optimizer: {learning_rate: .inf, weight_decay: ", r"methods/dense\.yaml: recipe: key 'output_optimizer\.learning_rate': .*finite number, found inf"),
+        ("methods/dense.yaml", "kind: dense", "kind: dense, initial_bias: .nan", r"methods/dense\.yaml: recipe: key 'output\.initial_bias': .*finite number, found nan"),
         ("methods/dense.yaml", "output_optimizer: {", "output_optimizer: {momentum: 0.9, ", r"methods/dense\.yaml: recipe: .*output_optimizer.*momentum: 0\.9 is for sgd.*; allowed: 0"),
         ("methods/dense.yaml", "extends: _base", "extends: _bas", r"methods/dense\.yaml: key 'extends': unknown value '_bas'; allowed: .*_base"),
         ("methods/dense.yaml", "recipe:\n", "recipe:\n  gradient_probe: {learning_rate: 0.001}\n  encoder: {autocast: float16}\n", r"methods/dense\.yaml: recipe: .*gradient_probe: encoder\.autocast is float16"),
@@ -130,6 +132,12 @@ def test_keys_that_an_alias_brings_may_be_set_again(config: Path) -> None:
 def test_a_method_that_says_nothing_is_refused(config: Path, text: str) -> None:
     (config / "methods" / "mine.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"methods/mine\.yaml.*allowed: 'extends', 'runner' or 'recipe'$"):
+        Project(config)
+
+
+def test_a_file_that_would_be_passed_over_is_named(config: Path) -> None:
+    (config / "methods" / "mine.yml").write_text("extends: dense\n")
+    with pytest.raises(ConfigError, match=r"methods/mine\.yml: would not be read; allowed: mine\.yaml$"):
         Project(config)
 
 

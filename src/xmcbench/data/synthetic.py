@@ -33,7 +33,7 @@ PositiveInt = Annotated[int, Field(gt=0)]
 class SyntheticSource(BaseModel):
     """Settings of a synthetic data set; `like` names a data set whose published numbers fill what is not given."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     format: Literal["synthetic"] = "synthetic"
     like: str | None = None

@@ -24,7 +24,7 @@ Shape = Literal["rises", "falls", "peaks_inside", "slope"]
 class Section(BaseModel):
     """A part of the file: unknown keys and wrong types are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)
