@@ -56,20 +56,12 @@ def _experiments(parsed: argparse.Namespace, log: logging.Logger) -> None:
 
 
 def _claims(parsed: argparse.Namespace, log: logging.Logger) -> None:
-    from xmcbench.evaluation.bands import ALL, BANDS
     from xmcbench.plan import Project
-    from xmcbench.planned_run import COST_BUDGET
     from xmcbench.reporting.claims.claims_files import judge_all, write_claims
-    from xmcbench.reporting.claims.statement import load_claims, require_known
+    from xmcbench.reporting.claims.statement import load_claims, names_of, require_known
     from xmcbench.reporting.experiment_rows import ExperimentRows
 
-    file, project = parsed.config / "claims.yaml", Project(parsed.config)
-    known = {
-        "datasets": list(project.datasets),
-        "budgets": [*project.budgets, COST_BUDGET],
-        "methods": list(project.methods),
-        "bands": [ALL, *BANDS],
-    }
+    file, known = parsed.config / "claims.yaml", names_of(Project(parsed.config))
     claims = load_claims(file)
     if parsed.rows.is_file():
         rows, told = ExperimentRows.read(parsed.rows, {}, parsed.also), str(parsed.rows)

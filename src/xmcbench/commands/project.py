@@ -26,10 +26,9 @@ def _captions(parsed: argparse.Namespace, log: logging.Logger) -> None:
 
 
 def _check(parsed: argparse.Namespace, log: logging.Logger) -> None:
-    from xmcbench.plan import Project, check_layers
+    from xmcbench.whole_check import check_all
 
-    project = Project(parsed.config)
-    check_layers(project.check())
+    project = check_all(parsed.config)
     log.info(
         "%d methods, %d data sets, %d grids", len(project.methods), len(project.datasets), len(project.grids)
     )

@@ -13,6 +13,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from xmcbench.errors import ConfigError, allowed
+from xmcbench.evaluation.bands import ALL, BANDS
+from xmcbench.plan import Project
+from xmcbench.planned_run import COST_BUDGET
 from xmcbench.yaml_config import load_model
 
 TERM = re.compile(r"^(?P<sign>-?)(?P<method>[A-Za-z0-9_.@=,{}+-]+?)(?::(?P<metric>[A-Za-z0-9_-]+))?$")
@@ -184,6 +187,16 @@ def load_claims(path: Path) -> list[Claim]:
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
     return list(load_model(path, ClaimsFile).claims)
+
+
+def names_of(project: Project) -> dict[str, list[str]]:
+    """Return the names that a test may use, by kind, as a project has them: all but metrics, which rows have."""
+    return {
+        "datasets": list(project.datasets),
+        "budgets": [*project.budgets, COST_BUDGET],
+        "methods": list(project.methods),
+        "bands": [ALL, *BANDS],
+    }
 
 
 def require_known(claims: list[Claim], path: Path, known: Mapping[str, Collection[str]]) -> None:
