@@ -1,6 +1,6 @@
 """A method: its file and those it extends, merged; and what of a data set's paper recipe concerns it. No torch here."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,29 @@ def method_of(name: str, files: dict[str, MethodFile], folder: Path) -> Method:
         searched=chain[0].searched,
         twin=chain[0].twin,
     )
+
+
+def require_not_overruled(method: Method, budget: str, values: dict[str, Any]) -> None:
+    """Raise ConfigError where a budget sets a key of the method's own recipe to something else: it would count for nothing.
+
+    values: the budget's. Its nulls remove a key of methods, and are meant to.
+    """
+    for key, own, theirs in _both_set(method.recipe, values):
+        if own != theirs:
+            raise ConfigError(
+                f"{method.file}: recipe: key {key!r}: {own!r}, but budget {budget!r} sets {theirs!r} for every method; "
+                "allowed: to leave it to the budget, or a budget of your own"
+            )
+
+
+def _both_set(own: dict[str, Any], above: dict[str, Any], place: str = "") -> Iterator[tuple[str, Any, Any]]:
+    for name in own:
+        if name not in above:
+            continue
+        if isinstance(own[name], dict) and isinstance(above[name], dict):
+            yield from _both_set(own[name], above[name], f"{place}{name}.")
+        elif above[name] is not None:
+            yield place + name, own[name], above[name]
 
 
 def twins_of(methods: dict[str, Method]) -> dict[str, str]:

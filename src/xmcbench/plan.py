@@ -12,7 +12,15 @@ from xmcbench.config_files import BudgetFile, Cell, CostFile, GridFile, MethodFi
 from xmcbench.data.dataset import DatasetSpec, SampleSpec, load_dataset_spec
 from xmcbench.errors import ConfigError, DeviceError
 from xmcbench.grid import by_dataset, cells_of, grid_names, shown_by
-from xmcbench.method import Method, chain_of, method_of, paper_recipe, require, twins_of
+from xmcbench.method import (
+    Method,
+    chain_of,
+    method_of,
+    paper_recipe,
+    require,
+    require_not_overruled,
+    twins_of,
+)
 from xmcbench.planned_run import Run, nested, parse_tokens_name, point_name, tokens_name
 from xmcbench.recipe import Recipe, ReferenceRecipe, TrainRecipe, merge, recipe_model, recipe_of
 from xmcbench.search import draw_trial
@@ -132,6 +140,7 @@ class Project:
     ) -> Run:
         assert cell.budget is not None
         spec, base, budget = self.datasets[dataset], self.methods[method], self.budgets[cell.budget]
+        require_not_overruled(base, cell.budget, budget.recipe)
         searched: tuple[str, ...] = ()
         # The paper's recipe has no value that our data chose, and a search begins where it began.
         own = base.recipe if budget.paper or cell.trials else merge(base.recipe, base.searched)

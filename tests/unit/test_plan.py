@@ -90,6 +90,7 @@ def test_comments_do_not_change_a_recipe_and_values_do(config: Path) -> None:
         ("methods/dense.yaml", "output_optimizer: {", "output_optimizer: {momentum: 0.9, ", r"methods/dense\.yaml: recipe: .*output_optimizer.*momentum: 0\.9 is for sgd.*; allowed: 0"),
         ("methods/dense.yaml", "extends: _base", "extends: _bas", r"methods/dense\.yaml: key 'extends': unknown value '_bas'; allowed: .*_base"),
         ("methods/dense.yaml", "recipe:\n", "recipe:\n  gradient_probe: {learning_rate: 0.001}\n  encoder: {autocast: float16}\n", r"methods/dense\.yaml: recipe: .*gradient_probe: encoder\.autocast is float16"),
+        ("methods/dense.yaml", "recipe:\n", "recipe:\n  training: {epochs: 20}\n", r"methods/dense\.yaml: recipe: key 'training\.epochs': 20, but budget '\w+' sets \d+ for every method; allowed: "),
         ("methods/dense.yaml", "recipe:", "recipe: [", r"methods/dense\.yaml, line \d+: not valid YAML"),
         ("methods/dense.yaml", "label: Dense", "label: Dense\nlabel: Other", r"methods/dense\.yaml, line 3: key 'label' is there twice, first in line 2"),
         ("methods/dense.yaml", "kind: dense", "kind: dense_chunked, kind: dense", r"methods/dense\.yaml, line \d+: key 'kind' is there twice"),
