@@ -53,6 +53,12 @@ CASES = {
         "{kind: dense",
         ("config/methods/dense.yaml", "line"),
     ),
+    "a key twice": (
+        "config/config.yaml",
+        "grid: quick\n",
+        "grid: quick\ngrid: smoke\n",
+        ("config/config.yaml, line 3", "'grid'", "twice", "line 2"),
+    ),
     "a device that is not there": (
         "config/methods/dense.yaml",
         "recipe:\n",

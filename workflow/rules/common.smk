@@ -23,13 +23,15 @@ from xmcbench.reporting.outputs import (
     report_path,
     rooms_hash,
 )
-from xmcbench.yaml_config import validated
+from xmcbench.yaml_config import load_yaml, validated
 
 # Rules call `xmcbench` and must find the one that belongs to this Snakemake.
 shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
 
 try:
     PROJECT = Project(Path("config"))
+    # Snakemake's own loader has taken the last of a key that is there twice.
+    load_yaml(Path("config/config.yaml"))
     SETTINGS = validated("config/config.yaml (or --config)", ConfigFile, dict(config))
     PROJECT.require_datasets(SETTINGS.raw, "raw")
     require_known(PROJECT)
