@@ -5,7 +5,9 @@ import math
 import random
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
+
+from xmcbench.yaml_config import STRICT
 
 
 class Range(BaseModel):
@@ -14,7 +16,7 @@ class Range(BaseModel):
     scale: `log` draws every factor alike, `linear` every difference; both keep three digits.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = STRICT
 
     key: str
     low: float | None = None

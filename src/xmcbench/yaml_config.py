@@ -4,11 +4,13 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from xmcbench.errors import ConfigError
 
 Model = TypeVar("Model", bound=BaseModel)
+#: Of every model that a user writes: unknown keys, wrong types and numbers that are none are refused, values never change.
+STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 #: The safe loader; libyaml's where PyYAML was built with it: a workflow's start reads some 120 files.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

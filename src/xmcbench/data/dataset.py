@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from xmcbench.data.synthetic import SyntheticSource
 from xmcbench.errors import DataError
-from xmcbench.yaml_config import load_model
+from xmcbench.yaml_config import STRICT, load_model
 
 EMBEDDED = Path(__file__).parent / "embedded"
 
@@ -18,7 +18,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Section(BaseModel):
     """Part of a data-set file: unknown keys and wrong types are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = STRICT
 
 
 FOLDER_FORMATS = ("pecos", "raw_texts", "repository_json", "sparse_texts")

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, Literal, overload
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from xmcbench.data.corpus import Document
 from xmcbench.data.counter_random import below, counter_bits, unit
@@ -20,6 +20,7 @@ from xmcbench.data.published_shapes import SHAPES
 from xmcbench.data.vocabulary import COMMON, vocabulary
 from xmcbench.errors import DataError
 from xmcbench.seeds import derive
+from xmcbench.yaml_config import STRICT
 
 BLOCK = 8192
 #: Words that tell a label; the first TOPIC_PART of them are its topic's, the others its own.
@@ -33,7 +34,7 @@ PositiveInt = Annotated[int, Field(gt=0)]
 class SyntheticSource(BaseModel):
     """Settings of a synthetic data set; `like` names a data set whose published numbers fill what is not given."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = STRICT
 
     format: Literal["synthetic"] = "synthetic"
     like: str | None = None

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from xmcbench.errors import ConfigError, allowed
 from xmcbench.evaluation.bands import ALL, BANDS
 from xmcbench.plan import Project
 from xmcbench.planned_run import COST_BUDGET
-from xmcbench.yaml_config import load_model
+from xmcbench.yaml_config import STRICT, load_model
 
 TERM = re.compile(r"^(?P<sign>-?)(?P<method>[A-Za-z0-9_.@=,{}+-]+?)(?::(?P<metric>[A-Za-z0-9_-]+))?$")
 
@@ -27,7 +27,7 @@ Shape = Literal["rises", "falls", "peaks_inside", "slope"]
 class Section(BaseModel):
     """A part of the file: unknown keys and wrong types are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+    model_config = STRICT
 
 
 @dataclass(frozen=True)
