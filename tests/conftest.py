@@ -20,6 +20,13 @@ from xmcbench.plan import Project, Run
 ROOT = Path(__file__).parent.parent
 
 
+def replace(file: Path, old: str, new: str) -> None:
+    """Write `new` for every `old` of a file, which must be there."""
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
 #: Rooms whose files take minutes each stand first, so that all processes end at about the same time.
 LONGEST = ("workflow", "reliability")
 

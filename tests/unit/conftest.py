@@ -1,5 +1,6 @@
-"""Hand-made results of the smoke grid, really collected."""
+"""A configuration to change, and hand-made results of the smoke grid, really collected."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,12 @@ from xmcbench.reporting.collect import collect_grid
 
 from ..conftest import ROOT
 from .finished_runs import finish
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A copy of the configuration."""
+    return Path(shutil.copytree(ROOT / "config", tmp_path / "config"))
 
 
 @pytest.fixture

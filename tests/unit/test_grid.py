@@ -1,6 +1,5 @@
 """Experiments: one grid file, several scales."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,6 @@ import yaml
 from xmcbench.errors import ConfigError
 from xmcbench.plan import Project, Run
 from xmcbench.recipe import TrainRecipe
-
-from ..conftest import ROOT
 
 SWEEP: dict[str, Any] = {
     "shows": ["t5"],
@@ -32,11 +29,6 @@ SWEEP: dict[str, Any] = {
         {"scales": ["quick"], "methods": ["dense"], "budget": "smoke"},
     ],
 }
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(ROOT / "config", tmp_path / "config"))
 
 
 def planned(config: Path, name: str = "sweep", **files: dict[str, Any]) -> list[Run]:

@@ -1,7 +1,6 @@
 """Configuration to runs; every mistake is one line with file, key and what is allowed."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,7 @@ from xmcbench.plan import Project, check_devices, parse_tokens_name, point_name,
 from xmcbench.recipe import Topology, TrainRecipe, canonical, merge, recipe_hash
 from xmcbench.schemas import FILES, schema_text
 
-from ..conftest import ROOT
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    shutil.copytree(ROOT / "config", tmp_path / "config")
-    return tmp_path / "config"
+from ..conftest import ROOT, replace
 
 
 def append(path: Path, text: str) -> None:
@@ -109,10 +102,7 @@ def test_comments_do_not_change_a_recipe_and_values_do(config: Path) -> None:
 def test_a_mistake_is_one_line_with_file_key_and_allowed_values(
     config: Path, file: str, old: str, new: str, message: str
 ) -> None:
-    path = config / file
-    text = path.read_text()
-    assert old in text
-    path.write_text(text.replace(old, new))
+    replace(config / file, old, new)
     with pytest.raises(ConfigError) as caught:
         Project(config).check()
     assert "\n" not in str(caught.value)

@@ -2,7 +2,6 @@
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,11 +58,6 @@ def test_a_log_scale_draws_every_factor_alike() -> None:
 def test_a_range_that_means_nothing_is_refused(keys: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Range.model_validate({"key": "a", **keys})
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(ROOT / "config", tmp_path / "config"))
 
 
 def grid(config: Path, **cell: object) -> list[Run]:

@@ -1,6 +1,5 @@
 """`xmcbench check` looks at every file, also those that only single rules read."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from xmcbench.errors import ConfigError
 from xmcbench.whole_check import check_all
 
-from ..conftest import ROOT
+from ..conftest import ROOT, replace
 
 
 @pytest.mark.parametrize(
@@ -18,18 +17,14 @@ from ..conftest import ROOT
         ("config.yaml", "grid: quick", "grid: quik", r"config\.yaml: key 'grid': unknown value 'quik'; allowed: .*quick"),
         ("config.yaml", "raw: {}", "raw: {wiki: /data}", r"config\.yaml: key 'raw': unknown value 'wiki'; allowed: .*wiki10"),
         ("sources.tsv", "\nwiki10\t", "\nwiki\t", r"sources\.tsv: key 'dataset': unknown value 'wiki'; allowed: .*wiki10"),
-        ("claims.yaml", "id: C2", "id: C1", r"claims\.yaml: .*claims of one id: C1$"),
+        ("claims.yaml", "id: C2\n", "id: C1\n", r"claims\.yaml: .*claims of one id: C1$"),
         ("claims.yaml", "[fixed_fan_in_set_hinge]", "[fixed_fan_in_hinge]", r"claims\.yaml: claim C14: .*unknown methods: fixed_fan_in_hinge; allowed: "),
         ("grids/f5_width.yaml", "shows: [f5]", "shows: [f55]", r"f5_width\.yaml: key 'shows': unknown value 'f55'; allowed: .*f5"),
         ("paper_cost.yaml", "- dense\n", "- dens\n", r"paper_cost\.yaml: key 'methods': unknown value 'dens'; allowed: .*dense"),
     ],
 )  # fmt: skip
-def test_a_mistake_in_any_file_is_found(tmp_path: Path, file: str, old: str, new: str, message: str) -> None:
-    config = tmp_path / "config"
-    shutil.copytree(ROOT / "config", config)
-    text = (config / file).read_text()
-    assert old in text
-    (config / file).write_text(text.replace(old, new, 1))
+def test_a_mistake_in_any_file_is_found(config: Path, file: str, old: str, new: str, message: str) -> None:
+    replace(config / file, old, new)
     with pytest.raises(ConfigError, match=message):
         check_all(config)
 

@@ -1,16 +1,9 @@
 """Each mistake stops the workflow before any job, with one line that names file, key and what is allowed."""
 
-from pathlib import Path
-
 import pytest
 
+from ..conftest import replace
 from .conftest import Workflow
-
-
-def replace(file: Path, old: str, new: str) -> None:
-    text = file.read_text()
-    assert old in text
-    file.write_text(text.replace(old, new))
 
 
 def refused(workflow: Workflow, *arguments: str) -> str:
