@@ -24,7 +24,6 @@ def kernel_tables(source: Path) -> str:
     """Return Markdown: the training step beside dense ones, then every other comparison."""
     rows = _read(source)
     plain = _plain(rows, LABELS)
-    hardware = ", ".join(sorted(rows["hardware"].unique()))
     return (
         f"One training step over L = {LABELS:,} labels, D = {FEATURES}: BCE, plain SGD, float32, bias, 2 threads. `dense` is what people\n"
         "write (autograd, all scores formed), `dense, chunked` the best chunk size of the strongest dense step there is; a ratio\n"
@@ -32,7 +31,7 @@ def kernel_tables(source: Path) -> str:
         + markdown(_steps(plain))
         + "\n"
         + markdown(_others(rows))
-        + f"\nMedians of alternating runs on {hardware}; every row is in results/reference/kernels.csv.\n"
+        + f"\nMedians of alternating runs {_where(source)}.\nEvery row is in results/reference/{source.name}.\n"
     )
 
 
@@ -47,10 +46,8 @@ def machine_tables(sources: list[Path]) -> str:
     parts = []
     for source in sources:
         rows = _read(source)
-        facts = pd.read_csv(source.with_name(f"{source.stem}_machine.csv")).set_index("key")["value"]
         parts.append(
-            f"The same where the widest instructions are {facts['instruction_set']} ({facts['cpu']}, {facts['cores']} cores, best square matrix\n"
-            f"product {float(facts['sgemm_rate']) / 1e9:.0f} GFLOP/s, torch {facts['torch']}, {str(facts['finished'])[:10]}):\n\n"
+            f"The same {_where(source)}:\n\n"
             f"{markdown(_steps(_plain(rows, LABELS)))}\n{markdown(_others(rows))}\n"
             f"Every row is in results/reference/{source.name}.\n"
         )
@@ -68,6 +65,15 @@ def gpu_tables(source: Path) -> str:
         + "\n"
         + markdown(_others(rows))
         + "\nMedians of alternating runs; every row is in results/reference/kernels_gpu.csv.\n"
+    )
+
+
+def _where(source: Path) -> str:
+    """Return in words what machine the rows are of."""
+    facts = pd.read_csv(source.with_name(f"{source.stem}_machine.csv")).set_index("key")["value"]
+    return (
+        f"where the widest instructions are {facts['instruction_set']} ({facts['cpu']}, {facts['cores']} cores, best square matrix\n"
+        f"product {float(facts['sgemm_rate']) / 1e9:.0f} GFLOP/s, torch {facts['torch']}, {str(facts['finished'])[:10]})"
     )
 
 

@@ -13,15 +13,18 @@
 // no lane sum goes to memory, sixteen lanes share one division, and the backward pass begins with the rows read last.
 // Grouping a chunk's connections by input instead would spare the writes of gx, but sorting them costs as much (below).
 // A core with two such multiply-add units (a Xeon with AVX-512: 164 GFLOP/s a thread in matrix products, against 102) moves
-// lines no faster: the step takes the same time there (results/reference/kernels.csv), and so half the share of its peak.
+// lines no faster: the step takes the same time there (results/reference/kernels_avx512.csv), and so half the share of its peak.
 // Other documents follow tile by tile, a chunk of labels at a time, so that one tile's x and gx stay in L2.
 //
 // Machines with AVX2 alone have small caches (Zen 3: 512 KB of L2, 32 KB of L1): a tile of 32 documents, 98 KB of x and of gx,
 // is read from L1 more often and leaves room for weights. Measured there at B = 64, in turns: the step took 0.6 to 0.85 of its
 // time with 64 documents, the forward pass 0.4 to 0.7; 16 documents were slower than 32. Groups copy the rows that they read, and
 // were a quarter to a third slower with 32. Without AVX2 a tile of four vectors is 0.9 to 0.95 as fast as one of eight, and half of
-// the compiler's time. Whether AVX-512 machines would gain too has not been measured.
-// Core cycles a connection and 32 documents there (2.95 GHz, best of 300): scores 3.3 with all rows in L1 and 4.0 with 768 inputs;
+// the compiler's time. AVX-512 machines do not gain (Zen 4, 1 MB of L2, in turns, K = 32, 64, 128, B = 64 and 128): 64 documents a
+// tile took 0.99 to 1.05 of the time with 128, 32 took 1.06 to 1.26, 16 took 1.44 to 1.6. Chunks of 4, 16 or 32 labels where one
+// tile holds the batch: 0.95 to 1.07 of the time with 8; of 16,384 connections: 1.03 to 1.5. A step alone takes 0.128 to 0.131 µs
+// a label there, from 16 thousand labels to 2.8 million.
+// Core cycles a connection and 32 documents on Zen 3 (2.95 GHz, best of 300): scores 3.3 with all rows in L1 and 4.0 with 768 inputs;
 // gw and gx together 9.0 and 12.3, of which the four stores take 4; the multiply-adds alone would take 6. So 0.5 of a square
 // product's rate (three quarters of peak) is the limit. Tried there, and not kept (best of 15, K = 32, 64, 128, in turns):
 // a chunk sorted by input, same bits: 8.5 cycles for the gradients, but 18 a connection to sort and to undo it: step
