@@ -1,13 +1,11 @@
-"""Trials of a random search: drawn alike for all, planned as runs, kept in a ledger that says what is missing."""
+"""Trials of a random search: drawn alike for all, planned as runs; which of them takes a method's place."""
 
-import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
@@ -16,13 +14,11 @@ from xmcbench.cli import main
 from xmcbench.errors import ConfigError
 from xmcbench.plan import Project, Run
 from xmcbench.recipe import TrainRecipe
-from xmcbench.reporting.collect import csv_text
-from xmcbench.reporting.ledger import COLUMNS, missing, read_ledger, record
-from xmcbench.reporting.ledger_table import with_ledgers
 from xmcbench.reporting.trials import MARGIN, best_trials, kept_trials, trial_scores
 from xmcbench.search import Range, draw_trial
 
 from ..conftest import ROOT
+from .trial_runs import grid, trials
 
 SPACE = {
     "rate": Range(key="a.rate", low=1e-4, high=1e-1),
@@ -58,23 +54,6 @@ def test_a_log_scale_draws_every_factor_alike() -> None:
 def test_a_range_that_means_nothing_is_refused(keys: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         Range.model_validate({"key": "a", **keys})
-
-
-def grid(config: Path, **cell: object) -> list[Run]:
-    values = {
-        "budget": "smoke",
-        "datasets": ["wordnet-33k"],
-        "methods": ["dense", "fixed_fan_in_set"],
-        **cell,
-    }
-    (config / "grids" / "trials.yaml").write_text(yaml.safe_dump({"cells": [values]}))
-    return Project(config).runs("trials")
-
-
-def trials(config: Path) -> list[Run]:
-    rate = {"key": "output_optimizer.learning_rate", "low": 0.001, "high": 0.1}
-    kind = {"key": "training.loss", "values": ["bce", "squared_hinge"]}
-    return grid(config, trials=3, seeds=[901], search={"rate": rate, "kind": kind})
 
 
 def test_trials_are_runs_of_their_own_and_the_first_is_the_method_itself(config: Path) -> None:
@@ -120,96 +99,6 @@ def test_tuning_searches_alike_and_never_sees_test(project: Project) -> None:
         run.seed for name in ("quick", "quick_seeds", "methods", "matrix") for run in project.runs(name)
     }
     assert not {run.seed for run in runs} & others
-
-
-def finish(run: Run, root: Path, precision: float) -> None:
-    folder = root / run.folder
-    folder.mkdir(parents=True, exist_ok=True)
-    records = [
-        {"metric": "P", "k": k, "band": "all", "ruler": "all", "value": precision / k, "unit": "%"}
-        for k in (1, 3, 5)
-    ]
-    timing = {
-        "memory_bytes": {"weight": 4},
-        "parameters": {"classifier": 1, "encoder": 2},
-        "peak_rss_bytes": 8,
-        "train_seconds": 1.0,
-        "epoch_seconds": [0.5],
-        "predict_seconds": 0.0,
-    }
-    for name, content in (
-        ("recipe", json.loads(run.canonical_recipe)),
-        ("metrics", {"split": "validation", "records": records}),
-        ("timing", timing),
-        ("env", {"hardware": "a-machine"}),
-    ):
-        (folder / f"{name}.json").write_text(json.dumps(content))
-
-
-def test_documents_show_what_the_ledgers_hold(config: Path, tmp_path: Path) -> None:
-    runs = trials(config)
-    for run, precision in zip(runs, (40.0, 55.5, 50.0, 30.0, 20.0, 10.0), strict=True):
-        finish(run, tmp_path, precision)
-    record(tmp_path / "tuning.csv", runs, tmp_path)
-    document = tmp_path / "page.md"
-    document.write_text("# A\n<!-- ledger:tuning -->\nold\n<!-- ledger:end -->\nB\n")
-    text = with_ledgers(document, tmp_path, {})
-    assert "old" not in text and text.startswith("# A\n") and text.endswith("\nB\n")
-    best = next(line for line in text.splitlines() if "| dense | best of 3 (1) | yes |" in line)
-    rate = runs[1].value_of("output_optimizer.learning_rate")
-    loss = runs[1].value_of("training.loss")
-    assert "55.50" in best and f"learning_rate {rate:g}, loss {loss} |" in best
-    document.write_text("nothing here")
-    with pytest.raises(ConfigError, match="no block between"):
-        with_ledgers(document, tmp_path, {})
-
-
-def test_runs_of_several_data_sets_are_no_seeds_of_one_another(tmp_path: Path) -> None:
-    shared = {
-        "method": "dense",
-        "seed": "1",
-        "recipe": "x",
-        "metric": "P",
-        "split": "test",
-        "hardware": "a-machine",
-    }
-    rows = [
-        {**shared, "dataset": data, "budget": budget, "k": "1", "value": value}
-        for data, budget, value in (("a", "quick", "0.5"), ("b", "quick", "0.25"), ("b", "full", "0.75"))
-    ]
-    (tmp_path / "starts.csv").write_text(csv_text(COLUMNS, rows))
-    document = tmp_path / "page.md"
-    document.write_text("<!-- ledger:starts -->\n<!-- ledger:end -->\n")
-    lines = [line for line in with_ledgers(document, tmp_path, {}).splitlines() if "| dense | 1 |" in line]
-    assert [line.split(" | ")[:4] for line in lines] == [
-        ["| a, quick", "dense", "1", "0.50"],
-        ["| b, full", "dense", "1", "0.75"],
-        ["| b, quick", "dense", "1", "0.25"],
-    ]
-
-
-def test_a_table_of_one_budget_leaves_out_epochs_and_bands(tmp_path: Path) -> None:
-    shared = {"dataset": "a", "method": "dense", "seed": 1, "recipe": "x", "metric": "P", "k": "1"}
-    shared |= {"hardware": "a-machine", "split": "test", "budget": "full", "value": "0.5"}
-    others = (
-        {"budget": "quick", "value": "0.1"},
-        {"epoch": "1", "value": "0.2"},
-        {"band": "tail", "value": "0.3"},
-    )
-    rows = [{"band": "", "epoch": "", **shared, **other} for other in ({}, *others)]
-    (tmp_path / "runs.csv").write_text(csv_text(COLUMNS, rows))
-    document = tmp_path / "page.md"
-    document.write_text("<!-- ledger:runs full -->\nold\n<!-- ledger:end -->\nafter\n")
-    text = with_ledgers(document, tmp_path, {})
-    assert text.startswith("<!-- ledger:runs full -->\n|") and text.endswith("<!-- ledger:end -->\nafter\n")
-    (line,) = [line for line in text.splitlines() if line.startswith("| dense")]
-    assert line.split(" | ")[:3] == ["| dense", "1", "0.50"]
-
-
-@pytest.mark.parametrize("document", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
-def test_the_documents_of_the_project_are_current(document: Path, project: Project) -> None:
-    current = with_ledgers(document, ROOT / "results" / "reference", project.twins)
-    assert document.read_text() == current, "run: snakemake --cores all readme"
 
 
 def test_a_trial_takes_a_methods_place_only_if_it_is_better_by_more_than_chance() -> None:
@@ -259,68 +148,6 @@ def test_twins_take_from_one_search_and_each_is_measured_against_itself() -> Non
     found = rows("masked", 41.0, 41.5) + rows("true", 40.0, 39.0)
     assert kept_trials(trial_scores(found, twins)) == {"true": "masked@trial=1", "masked": "masked@trial=0"}
     assert kept_trials(trial_scores(found, {})) == {"true": "true@trial=0", "masked": "masked@trial=0"}
-
-
-def test_fidelity_presets_differ_in_the_documented_keys_alone() -> None:
-    presets = {
-        name: {
-            f"{section}.{key}": value
-            for section, values in yaml.safe_load((ROOT / f"config/fidelity/{name}.yaml").read_text()).items()
-            for key, value in values.items()
-        }
-        for name in ("printed", "official", "corrected")
-    }
-    table = {}
-    for line in (ROOT / "docs" / "fidelity.md").read_text().splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
-        if len(cells) == 5 and cells[0].startswith("`"):
-            table[cells[0].strip("`")] = dict(
-                zip(("printed", "official", "corrected"), cells[1:4], strict=True)
-            )
-    differing = {
-        key
-        for keys in presets.values()
-        for key in keys
-        if len({str(preset.get(key)) for preset in presets.values()}) > 1
-    }
-    assert differing == set(table)
-    for key, row in table.items():
-        for name, shown in row.items():
-            assert str(presets[name].get(key, "the method's")) == shown, (key, name)
-
-
-def test_a_ledger_keeps_what_is_finished_and_plans_what_is_missing(config: Path, tmp_path: Path) -> None:
-    runs, ledger = trials(config), tmp_path / "ledger.csv"
-    for run, precision in zip(runs[:4], (40.0, 55.0, 50.0, 30.0), strict=True):
-        finish(run, tmp_path, precision)
-    assert record(ledger, runs, tmp_path) == 4
-    rows = read_ledger(ledger)
-    assert missing(runs, rows) == runs[4:]
-    assert best_trials(trial_scores(rows, {})) == {
-        "dense": "dense@trial=1",
-        "fixed_fan_in_set": "fixed_fan_in_set@trial=0",
-    }
-    drawn = [r for r in rows if r["metric"] == "recipe:output_optimizer.learning_rate"]
-    assert [float(r["value"]) for r in drawn] == [
-        run.value_of("output_optimizer.learning_rate") for run in runs[:4]
-    ]
-    before = ledger.read_bytes()
-    assert record(ledger, runs, tmp_path) == 0 and ledger.read_bytes() == before
-
-    # A changed recipe makes its rows stale: the run is planned again, and its record takes their place.
-    method = config / "methods" / "dense.yaml"
-    method.write_text(method.read_text().replace("{kind: dense}", "{kind: dense, initial_bias: -2.0}"))
-    changed = trials(config)
-    assert [run.method for run in missing(changed, rows)] == [run.method for run in [*runs[:3], *runs[4:]]]
-    assert record(ledger, changed, tmp_path) == 0, "what lies there was made with the old recipe"
-    finish(changed[0], tmp_path, 60.0)
-    assert record(ledger, changed, tmp_path) == 1
-    rows = read_ledger(ledger)
-    assert [r["value"] for r in rows if r["method"] == "dense@trial=0" and r["metric"] == "P"] == [
-        "60.0",
-        "20.0",
-        "12.0",
-    ]
 
 
 def test_a_search_without_trials_is_said_to_have_none(

@@ -1,6 +1,5 @@
 """What a search found of a method: where it applies, where not, and that every winner of the ledger stands in its file."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,23 +14,22 @@ from ..conftest import ROOT
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> Path:
-    """The configuration, with a method that a search has changed and one that extends it."""
-    folder = Path(shutil.copytree(ROOT / "config", tmp_path / "config"))
-    (folder / "methods" / "found.yaml").write_text(
+def config(config: Path) -> Path:
+    """A copy of the configuration, with a method that a search has changed and one that extends it."""
+    (config / "methods" / "found.yaml").write_text(
         "extends: masked_set\nsearched: {output: {initial_range: 0.077}, topology: {fraction: 0.077}}\n"
     )
-    (folder / "methods" / "further.yaml").write_text("extends: found\n")
+    (config / "methods" / "further.yaml").write_text("extends: found\n")
     for name, cell in {
         "quick_two": "budget: quick, datasets: [wordnet-33k]",
         "paper_two": "budget: paper, datasets: [wiki10]",
         "trials_two": "budget: tuning, datasets: [wordnet-33k], trials: 1, "
         "search: {fraction: {key: topology.fraction, low: 0.1, high: 0.2}}",
     }.items():
-        (folder / "grids" / f"{name}.yaml").write_text(
+        (config / "grids" / f"{name}.yaml").write_text(
             f"cells: [{{{cell}, methods: [found, further], seeds: [1]}}]\n"
         )
-    return folder
+    return config
 
 
 @pytest.mark.parametrize("grid", ["quick_two", "paper_two", "trials_two"])
