@@ -12,6 +12,7 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from xmcbench.atomic import write_text
 from xmcbench.errors import DataError
 from xmcbench.evaluation.bands import MEANING
+from xmcbench.reporting.alignment import of_words
 from xmcbench.reporting.claims.claims_files import value_text
 from xmcbench.reporting.collected import Collected
 from xmcbench.reporting.experiment_output import KNOWN, is_figure, module_of
@@ -123,7 +124,10 @@ def read_markdown(text: str) -> pd.DataFrame:
 
 
 def _grid(table: pd.DataFrame) -> dict[str, list[Any]]:
-    return {"columns": list(table.columns), "rows": [list(map(str, row)) for row in table.to_numpy()]}
+    return {
+        "columns": list(zip(table.columns, of_words(table), strict=True)),
+        "rows": [list(map(str, row)) for row in table.to_numpy()],
+    }
 
 
 def _records(failures: pd.DataFrame, collected: Collected) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import pandas as pd
 
 from xmcbench.atomic import write_text
 from xmcbench.evaluation.bands import ALL
+from xmcbench.reporting.alignment import of_words
 from xmcbench.reporting.band_tables import bands_table, tail_table
 from xmcbench.reporting.collect import WHOLE, csv_text
 from xmcbench.reporting.collected import Collected
@@ -100,11 +101,11 @@ def data_table(collected: Collected) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """Return a GitHub table; the first column is text, the others numbers."""
+    """Return a GitHub table; columns of words stand left, numbers right."""
     if table.empty:
         return "(nothing)\n"
     head = "| " + " | ".join(table.columns) + " |"
-    rule = "|" + "|".join(["---"] + ["---:"] * (len(table.columns) - 1)) + "|"
+    rule = "|" + "|".join("---" if words else "---:" for words in of_words(table)) + "|"
     body = ["| " + " | ".join(str(v).replace("|", "\\|") for v in row) + " |" for row in table.to_numpy()]
     return "\n".join([head, rule, *body]) + "\n"
 
@@ -115,7 +116,7 @@ def latex(table: pd.DataFrame) -> str:
         return "% nothing\n"
     head = " & ".join(_escape(c) for c in table.columns) + r" \\"
     body = [" & ".join(_escape(v) for v in row) + r" \\" for row in table.to_numpy()]
-    columns = "l" + "r" * (len(table.columns) - 1)
+    columns = "".join("l" if words else "r" for words in of_words(table))
     return "\n".join(
         [
             rf"\begin{{tabular}}{{{columns}}}",
