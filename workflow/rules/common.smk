@@ -127,6 +127,7 @@ LEDGERS = {
     "methods": "methods_seeds",
     "fidelity": "fidelity",
     "first_bias": "first_bias",
+    "same_draws": "same_draws",
     "foreign": "foreign",
     "foreign_full": "foreign_full",
     "runs": "ablations_seeds",
