@@ -46,8 +46,21 @@ def environment(device: str) -> dict[str, Any]:
 
 def _cpu_model() -> str:
     info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    known = cpu_name(info.read_text()) if info.is_file() else ""
+    return known or platform.processor() or platform.machine()
+
+
+def cpu_name(info: str) -> str:
+    """Return the processor's name in the words of /proc/cpuinfo, "" if it gives none.
+
+    Virtual machines hide the model (`AMD EPYC`): seconds of two processors must not pass for one machine's, so that a name
+    without a number gets the family's and the model's.
+    """
+    facts: dict[str, str] = {}
+    for line in info.splitlines():
+        key, _, value = line.partition(":")
+        facts.setdefault(key.strip(), value.strip())
+    name = facts.get("model name", "")
+    if not name or re.search(r"\d", name) or not {"cpu family", "model"} <= facts.keys():
+        return name
+    return f"{name} family {facts['cpu family']} model {facts['model']}"
