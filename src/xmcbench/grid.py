@@ -1,6 +1,7 @@
 """A grid's cells, made whole: those of the grids it extends, and at an experiment's scale. No torch here."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from xmcbench.config_files import Cell, GridFile, Scale
@@ -59,6 +60,20 @@ def shown_by(grids: Mapping[str, GridFile], name: str) -> list[str]:
     own = grids[file]
     below = [shown for base in _bases(own) for shown in shown_by(grids, base)]
     return list(dict.fromkeys([*below, *own.shows]))
+
+
+def require_apart(keys: Iterable[str], named: str, file: Path) -> None:
+    """Raise ConfigError if two recipe keys that a cell sets are one, or one lies within the other: only one would count.
+
+    named: the cell's key that names them, `axes` or `search`.
+    """
+    whole = sorted(f"{key}." for key in keys)  # a key stands before what lies within it
+    for key, follower in itertools.pairwise(whole):
+        if follower.startswith(key):
+            both = f"{key[:-1]} and {follower[:-1]}"
+            raise ConfigError(
+                f"{file}: key '{named}': {both} set one recipe key, of which one would count; allowed: keys apart from each other"
+            )
 
 
 def _bases(grid: GridFile) -> list[str]:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from xmcbench.config_files import BudgetFile, Cell, CostFile, GridFile, MethodFile, config_files
 from xmcbench.data.dataset import DatasetSpec, SampleSpec, load_dataset_spec
 from xmcbench.errors import ConfigError, DeviceError
-from xmcbench.grid import by_dataset, cells_of, grid_names, shown_by
+from xmcbench.grid import by_dataset, cells_of, grid_names, require_apart, shown_by
 from xmcbench.method import (
     Method,
     chain_of,
@@ -147,9 +147,11 @@ class Project:
         if "trial" in point and cell.trials:
             space = {**cell.search, **base.search}
             searched = tuple(searched.key for searched in space.values())
+            require_apart(searched, "search", file)
             drawn = draw_trial(space, method, int(point["trial"]))
             swept = merge(*(nested(key, value) for key, value in drawn.items()))
         else:
+            require_apart([axis.key for axis in cell.axes.values()], "axes", file)
             swept = merge(*(nested(cell.axes[axis].key, value) for axis, value in point.items()))
         name = point_name(method, point)
         identity = {
@@ -170,7 +172,7 @@ class Project:
                 {k: v for k, v in layer.items() if k in known} if layer is not own else layer
                 for layer in layers
             ]
-        recipe = self._validated(merge(*layers), base, spec, budget, file, point)
+        recipe = self._validated(merge(*layers), base, spec, budget, file, swept)
         return Run(dataset, name, method, seed, cell.budget, self._sample_budget(budget), recipe, searched)
 
     def _validated(
@@ -180,14 +182,14 @@ class Project:
         spec: DatasetSpec,
         budget: BudgetFile,
         file: Path,
-        point: dict[str, int | float | str],
+        swept: dict[str, Any],
     ) -> Recipe:
         try:
             return recipe_of(values)
         except ValidationError as error:
             place = [str(p) for p in error.errors()[0]["loc"]]
             raise ConfigError(
-                f"{self._author(place, base, spec, budget, file, point)}: recipe: {first_mistake(error, recipe_model(values))}"
+                f"{self._author(place, base, spec, budget, file, swept)}: recipe: {first_mistake(error, recipe_model(values))}"
             ) from error
 
     def _author(
@@ -197,15 +199,14 @@ class Project:
         spec: DatasetSpec,
         budget: BudgetFile,
         file: Path,
-        point: dict[str, int | float | str],
+        swept: dict[str, Any],
     ) -> Path:
         """Find the file that set a recipe key: the last one to set it wins the merge, so it is asked first."""
         if not place:  # keys that do not go together: the method brought them together, or the grid's axes
-            return file if point else base.file
-        if point and any(place[-1] in axis for axis in point):
-            return file
+            return file if swept else base.file
         chain: list[tuple[Path, dict[str, Any]]] = [
-            (self.folder / "budgets" / f"{budget.name}.yaml", budget.recipe)
+            (file, swept),
+            (self.folder / "budgets" / f"{budget.name}.yaml", budget.recipe),
         ]
         for method in chain_of(base.name, self._method_files, self.folder):
             own = {**method.recipe, **({"runner": method.runner} if method.runner else {})}
