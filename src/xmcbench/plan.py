@@ -21,7 +21,15 @@ from xmcbench.method import (
     require_not_overruled,
     twins_of,
 )
-from xmcbench.planned_run import Run, nested, parse_tokens_name, point_name, tokens_name
+from xmcbench.planned_run import (
+    Run,
+    by_folder,
+    nested,
+    parse_tokens_name,
+    point_name,
+    require_one_recipe,
+    tokens_name,
+)
 from xmcbench.recipe import Recipe, ReferenceRecipe, TrainRecipe, merge, recipe_model, recipe_of
 from xmcbench.search import draw_trial
 from xmcbench.yaml_config import first_mistake, load_model, load_yaml, validated
@@ -29,6 +37,7 @@ from xmcbench.yaml_config import first_mistake, load_model, load_yaml, validated
 __all__ = [
     "Project",
     "Run",
+    "by_folder",
     "check_devices",
     "check_layers",
     "nested",
@@ -92,6 +101,7 @@ class Project:
             methods = self._methods_of(cell, file)
             for dataset, method, point, seed in itertools.product(cell.datasets, methods, points, cell.seeds):
                 run = self._run(cell, dataset, method, point, seed, file)
+                require_one_recipe(found.get(run.folder), run, str(file))
                 found[run.folder] = run
         return list(found.values())
 
@@ -127,7 +137,8 @@ class Project:
 
     def check(self) -> list[Run]:
         """Plan every grid, so that a mistake anywhere is found, and return what is planned; raises ConfigError."""
-        return [*(run for grid in self.grid_names for run in self.runs(grid)), *self.cost_runs()]
+        planned = by_folder({grid: self.runs(grid) for grid in self.grid_names})
+        return [*planned.values(), *self.cost_runs()]
 
     def _run(
         self,

@@ -1,8 +1,10 @@
 """One run of a grid: its identity, its recipe, and where its files lie. No torch here."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from xmcbench.errors import ConfigError
 from xmcbench.recipe import Recipe, TrainRecipe, canonical
 
 #: In place of a run's budget, for a few measured steps of the paper's recipe (`training.paper_cost`).
@@ -79,6 +81,35 @@ class Run:
     def canonical_recipe(self) -> str:
         """The recipe as the text that the workflow compares."""
         return canonical(self.recipe)
+
+
+def require_one_recipe(known: Run | None, run: Run, where: str) -> None:
+    """Raise ConfigError if a planned run of the same folder has another recipe: axes of one short name, for different keys."""
+    if known is None or known.recipe == run.recipe:
+        return
+    here, there = _flat(run.recipe.model_dump()), _flat(known.recipe.model_dump())
+    key = next(k for k in {**here, **there} if here.get(k) != there.get(k))
+    raise ConfigError(
+        f"{where}: {run.method!r} has two recipes ({key}: {there.get(key)!r} and {here.get(key)!r}), which would be one run; "
+        "allowed: for different keys axes of different names"
+    )
+
+
+def by_folder(grids: Mapping[str, Iterable[Run]]) -> dict[str, Run]:
+    """Return folder → run of all grids; raises ConfigError naming two grids that mean different runs by one folder."""
+    found: dict[str, tuple[str, Run]] = {}
+    for grid, runs in grids.items():
+        for run in runs:
+            other, known = found.setdefault(run.folder, (grid, run))
+            require_one_recipe(known, run, f"grids {other} and {grid}")
+    return {folder: run for folder, (_, run) in found.items()}
+
+
+def _flat(values: dict[str, Any], place: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{place}{key}.") if isinstance(value, dict) else {f"{place}{key}": value}
+    return flat
 
 
 def tokens_name(pretrained: str, max_length: int, special: bool) -> str:

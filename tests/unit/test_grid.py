@@ -113,3 +113,22 @@ def test_every_experiment_of_this_project_can_be_planned(project: Project) -> No
     quick = {r.folder for r in project.runs("ablations")}
     assert quick <= {r.folder for r in project.runs("ablations_seeds")}
     assert {r.budget for r in project.runs("ablations_paper")} == {"paper"}
+
+
+def axis_of(key: str) -> dict[str, Any]:
+    """A cell that sweeps a key under the short name x."""
+    cell = {"budget": "smoke", "datasets": ["wordnet-33k"], "methods": ["dense"]}
+    return {**cell, "axes": {"x": {"key": key, "values": [0.1]}}}
+
+
+def test_two_keys_under_one_short_name_are_not_one_run(config: Path) -> None:
+    rate, dropout = axis_of("output_optimizer.learning_rate"), axis_of("encoder.dropout")
+    told = r"'dense@x=0\.1' has two recipes \(encoder\.dropout: 0\.3 and 0\.1\), which would be one run; allowed: "
+    with pytest.raises(ConfigError, match=rf"grids/both\.yaml: {told}"):
+        planned(config, "both", both={"cells": [rate, dropout]})
+    (config / "grids" / "both.yaml").unlink()
+    planned(config, "first", first={"cells": [rate]}, second={"cells": [dropout]})
+    with pytest.raises(ConfigError, match=rf"^grids first and second: {told}"):
+        Project(config).check()
+    planned(config, "first", first={"cells": [rate]}, second={"cells": [rate]})
+    Project(config).check()

@@ -10,7 +10,7 @@ from snakemake.exceptions import WorkflowError
 from xmcbench.config_files import ConfigFile
 from xmcbench.errors import XmcbenchError
 from xmcbench.forecast import host_mb, minutes
-from xmcbench.plan import Project, check_devices, tokens_name
+from xmcbench.plan import Project, by_folder, check_devices, tokens_name
 from xmcbench.reporting.experiment_output import files_of, require_known
 from xmcbench.reporting.published import datasets_of
 from xmcbench.reporting.ledger import missing, read_ledger
@@ -38,12 +38,12 @@ try:
     # `run` is the grid that config.yaml names; every grid also goes by its own name.
     SOURCES = {"run": SETTINGS.grid, **{g: g for g in PROJECT.grid_names}}
     GRIDS = {source: PROJECT.runs(grid) for source, grid in SOURCES.items()}
+    RUNS = by_folder(GRIDS)
     # Of the grid that `all` makes; others may ask for a device that is elsewhere, and then each run says so itself.
     check_devices(GRIDS["run"])
 except XmcbenchError as error:
     raise WorkflowError(str(error)) from None
 
-RUNS = {run.folder: run for runs in GRIDS.values() for run in runs}
 RUNNERS = {run.recipe.runner for run in RUNS.values()}
 REPORTING = rooms_hash()
 
