@@ -55,8 +55,9 @@ def test_a_kernel_counts_what_it_holds_for_itself() -> None:
     """Packed features, partial sums of their gradient for each of two partitions of 1,024 labels, and a thread's buffers."""
     if native() is None:
         pytest.skip("built without the CPU kernels")
-    features, labels, documents = 384, 2048, 64
-    layer = build(features, labels, Output(kind="fixed_fan_in", fan_in=8), torch.Generator())
+    # More documents than any instruction set takes at once, and rows of weights that fill its vectors: 16 floats at most.
+    features, labels, documents, fan_in = 384, 2048, 256, 16
+    layer = build(features, labels, Output(kind="fixed_fan_in", fan_in=fan_in), torch.Generator())
     optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
     x_BD, positives = (
         torch.randn(documents, features),
@@ -75,7 +76,7 @@ def test_a_kernel_counts_what_it_holds_for_itself() -> None:
 
     arrays = 3 * 4 * features * documents + 2048  # half a page between the features and their gradient
     own = held(2) - held(1)  # of a block of labels the weight gradients and four more numbers each
-    assert own == pytest.approx(4 * 16_384 * (1 + 4 / 8), rel=0.01) and held(1) == pytest.approx(
+    assert own == pytest.approx(4 * 16_384 * (1 + 4 / fan_in), rel=0.01) and held(1) == pytest.approx(
         arrays + own, rel=0.001
     )
     # Whichever thread comes first, and however many there are for two partitions.
