@@ -91,6 +91,7 @@ class Project:
             require(cell.budget, self.budgets, "budget", file)
             for dataset in cell.datasets:
                 require(dataset, self.datasets, "datasets", file)
+            require_apart([axis.key for axis in cell.axes.values()], "axes", file)
             points = [
                 dict(zip(cell.axes, values, strict=True))
                 for values in itertools.product(*(axis.values for axis in cell.axes.values()))
@@ -162,7 +163,6 @@ class Project:
             drawn = draw_trial(space, method, int(point["trial"]))
             swept = merge(*(nested(key, value) for key, value in drawn.items()))
         else:
-            require_apart([axis.key for axis in cell.axes.values()], "axes", file)
             swept = merge(*(nested(cell.axes[axis].key, value) for axis, value in point.items()))
         name = point_name(method, point)
         identity = {

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xmcbench.errors import ConfigError
-from xmcbench.recipe import Recipe, TrainRecipe, canonical
+from xmcbench.recipe import Recipe, TrainRecipe, canonical, changes
 
 #: In place of a run's budget, for a few measured steps of the paper's recipe (`training.paper_cost`).
 COST_BUDGET = "paper_cost"
@@ -87,10 +87,9 @@ def require_one_recipe(known: Run | None, run: Run, where: str) -> None:
     """Raise ConfigError if a planned run of the same folder has another recipe: axes of one short name, for different keys."""
     if known is None or known.recipe == run.recipe:
         return
-    here, there = _flat(run.recipe.model_dump()), _flat(known.recipe.model_dump())
-    key = next(k for k in {**here, **there} if here.get(k) != there.get(k))
+    key, (there, here) = min(changes(known.recipe.model_dump(), run.recipe.model_dump()).items())
     raise ConfigError(
-        f"{where}: {run.method!r} has two recipes ({key}: {there.get(key)!r} and {here.get(key)!r}), which would be one run; "
+        f"{where}: {run.method!r} has two recipes ({key}: {there!r} and {here!r}), which would be one run; "
         "allowed: for different keys axes of different names"
     )
 
@@ -103,13 +102,6 @@ def by_folder(grids: Mapping[str, Iterable[Run]]) -> dict[str, Run]:
             other, known = found.setdefault(run.folder, (grid, run))
             require_one_recipe(known, run, f"grids {other} and {grid}")
     return {folder: run for folder, (_, run) in found.items()}
-
-
-def _flat(values: dict[str, Any], place: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        flat |= _flat(value, f"{place}{key}.") if isinstance(value, dict) else {f"{place}{key}": value}
-    return flat
 
 
 def tokens_name(pretrained: str, max_length: int, special: bool) -> str:

@@ -182,6 +182,16 @@ def merge(*layers: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def changes(old: Any, new: Any, place: str = "") -> dict[str, tuple[Any, Any]]:
+    """Return dotted key → (old, new) value wherever two dumped recipes differ; a key that one of them lacks is None there."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return {} if old == new else {place.rstrip("."): (old, new)}
+    found: dict[str, tuple[Any, Any]] = {}
+    for key in old.keys() | new.keys():
+        found |= changes(old.get(key), new.get(key), f"{place}{key}.")
+    return found
+
+
 def canonical(recipe: Recipe) -> str:
     """Return the recipe as JSON with sorted keys and no spaces: equal recipes, equal text."""
     return json.dumps(recipe.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)

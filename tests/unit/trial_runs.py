@@ -1,11 +1,13 @@
 """A grid of trials in a copy of the configuration, and a run of it that looks finished."""
 
-import json
 from pathlib import Path
 
 import yaml
 
+from xmcbench.atomic import write_json
 from xmcbench.plan import Project, Run
+
+from . import finished_runs
 
 
 def grid(config: Path, **cell: object) -> list[Run]:
@@ -26,24 +28,10 @@ def trials(config: Path) -> list[Run]:
 
 
 def finish(run: Run, root: Path, precision: float) -> None:
-    folder = root / run.folder
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write what a finished trial leaves: validation documents alone, with P@k of `precision` / k."""
+    finished_runs.finish(root, run, precision)
     records = [
         {"metric": "P", "k": k, "band": "all", "ruler": "all", "value": precision / k, "unit": "%"}
         for k in (1, 3, 5)
     ]
-    timing = {
-        "memory_bytes": {"weight": 4},
-        "parameters": {"classifier": 1, "encoder": 2},
-        "peak_rss_bytes": 8,
-        "train_seconds": 1.0,
-        "epoch_seconds": [0.5],
-        "predict_seconds": 0.0,
-    }
-    for name, content in (
-        ("recipe", json.loads(run.canonical_recipe)),
-        ("metrics", {"split": "validation", "records": records}),
-        ("timing", timing),
-        ("env", {"hardware": "a-machine"}),
-    ):
-        (folder / f"{name}.json").write_text(json.dumps(content))
+    write_json(root / run.folder / "metrics.json", {"split": "validation", "records": records})

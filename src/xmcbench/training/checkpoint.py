@@ -20,7 +20,7 @@ from torch import Tensor
 
 from xmcbench.atomic import sync_folder
 from xmcbench.errors import CheckpointError
-from xmcbench.recipe import TrainRecipe, canonical, recipe_hash
+from xmcbench.recipe import TrainRecipe, canonical, changes, recipe_hash
 
 KEEP = 2
 
@@ -149,16 +149,7 @@ def _sha256(file: Path) -> str:
 
 def _move_aside(folder: Path, old: dict[str, Any], recipe: TrainRecipe, log: logging.Logger) -> None:
     new = json.loads(canonical(recipe))
-    changed = sorted(_changed_keys(old, new))
+    changed = sorted(changes(old, new))
     aside = folder.with_name(f"checkpoints.of-another-recipe.{os.getpid()}")
     os.rename(folder, aside)
     log.warning("checkpoints of another recipe moved to %s; changed: %s", aside.name, ", ".join(changed))
-
-
-def _changed_keys(old: Any, new: Any, prefix: str = "") -> set[str]:
-    if not (isinstance(old, dict) and isinstance(new, dict)):
-        return set() if old == new else {prefix.rstrip(".")}
-    found: set[str] = set()
-    for key in old.keys() | new.keys():
-        found |= _changed_keys(old.get(key), new.get(key), f"{prefix}{key}.")
-    return found
