@@ -63,13 +63,17 @@ def register(command: Register) -> None:
 FIXED_THREADS = {"MKL_DYNAMIC": "FALSE", "OMP_DYNAMIC": "FALSE", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 
 
-def _fix_threads() -> None:
+def _set_up_process() -> None:
+    """Set what belongs to the whole process, before a library is loaded that reads it."""
+    from xmcbench.training.heap import keep_freed_memory
+
     for name, value in FIXED_THREADS.items():
         os.environ.setdefault(name, value)
+    keep_freed_memory()
 
 
 def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:
-    _fix_threads()
+    _set_up_process()
     from xmcbench.recipe import TrainRecipe
 
     recipe = _recipe(parsed.recipe)
@@ -113,7 +117,7 @@ def _recipe(text: str) -> "Recipe":
 
 
 def _paper_check(parsed: argparse.Namespace, log: logging.Logger) -> None:
-    _fix_threads()
+    _set_up_process()
     import tempfile
 
     from xmcbench.atomic import write_text
@@ -135,7 +139,7 @@ def _paper_check(parsed: argparse.Namespace, log: logging.Logger) -> None:
 
 
 def _paper_cost(parsed: argparse.Namespace, log: logging.Logger) -> None:
-    _fix_threads()
+    _set_up_process()
     import tempfile
 
     from xmcbench.atomic import write_text

@@ -25,7 +25,6 @@ from xmcbench.output.head_tail import head_labels
 from xmcbench.recipe import TrainRecipe, canonical
 from xmcbench.training import checkpoint as checkpoints
 from xmcbench.training.hardware import environment
-from xmcbench.training.heap import keep_freed_memory
 from xmcbench.training.lock import run_lock
 from xmcbench.training.loop import Trainer
 from xmcbench.training.network import Network
@@ -52,7 +51,6 @@ def train_run(
     Interrupted once a requested stop has saved.
     """
     with run_lock(run_folder), stop_requests() as stop:
-        keep_freed_memory()
         configure_torch(recipe)
         store, tokens = PreparedStore.open(sample_folder), TokenStore.open(tokens_folder)
         # Before any training: a ruler that does not fit the data set must not cost a run.
