@@ -136,6 +136,8 @@ class Output(Section):
     scores: Literal["stream", "materialise"] = "stream"
     #: Narrow floats are written back with stochastic rounding, a streaming layer's alone; E4M3 a chunked dense layer's.
     weight_dtype: Literal["float32", "bfloat16", "float8_e4m3fn"] = "float32"
+    #: Features as a streaming layer of fixed fan-in reads them, rounded to nearest; their gradient is float32 as ever.
+    feature_dtype: Literal["float32", "bfloat16"] = "float32"
     #: What computes a streaming layer: a name of `kernels.dispatch.BACKENDS`.
     backend: Literal["auto", "cpu", "triton", "torch"] = "auto"
     #: Labels a chunked layer scores at a time on a CPU; on a GPU as many as `kernels.blocks.CHUNK_BYTES` allow.

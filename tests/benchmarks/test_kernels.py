@@ -11,6 +11,7 @@ from xmcbench.kernels import operators
 from xmcbench.output import OutputLayer, StepResult, build
 from xmcbench.positives import Positives
 from xmcbench.recipe import Output, OutputOptimizer
+from xmcbench.reporting.kernel_tables import NARROW_FEATURES
 from xmcbench.training.losses import LOSSES
 from xmcbench.training.optimizers import output_optimizer
 
@@ -108,6 +109,18 @@ def test_variants_against_plain_sgd(
         whole = {**settings, "zero_share": 0.001}
         peers["fixed_fan_in.train_step, nothing skipped"] = step("fixed_fan_in", 64, fan_in=32, **whole)
     compare(benchmark, setting, step("fixed_fan_in", 64, fan_in=32, **settings), peers, ROUNDS)
+
+
+@pytest.mark.parametrize("fan_in", [32, 64, 128])
+@pytest.mark.parametrize("batch", [64, 128])
+def test_step_with_features_in_bfloat16(benchmark: BenchmarkFixture, batch: int, fan_in: int) -> None:
+    """Not the claim's condition, which is float32: what half the bytes of features bring."""
+    setting = Setting(
+        "fixed_fan_in.train_step", L, D, batch, fan_in, dtype=NARROW_FEATURES, loss="bce", optimizer="sgd"
+    )
+    peers = {"fixed_fan_in.train_step": step("fixed_fan_in", batch, fan_in=fan_in)}
+    ours = step("fixed_fan_in", batch, fan_in=fan_in, feature_dtype="bfloat16")
+    compare(benchmark, setting, ours, peers, ROUNDS)
 
 
 @pytest.mark.parametrize("group", [16, 32])

@@ -1,5 +1,6 @@
 """Layers and batches of odd shapes, drawn by hypothesis or given by hand."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -79,7 +80,7 @@ def make(
 
 
 @st.composite
-def odd_cases(draw: st.DrawFn) -> Case:
+def odd_cases(draw: st.DrawFn, groups: Sequence[int] = (1, 1, 2, 3, 7, 16, 50)) -> Case:
     features = draw(st.integers(1, 70))
     return make(
         documents=draw(st.integers(1, 140)),
@@ -90,7 +91,7 @@ def odd_cases(draw: st.DrawFn) -> Case:
         positive_share=draw(st.sampled_from([0.0, 0.02, 0.5])),
         weight_dtype=draw(st.sampled_from([torch.float32, torch.bfloat16])),
         index_dtype=draw(st.sampled_from([torch.uint16, torch.int32])),
-        group=draw(st.sampled_from([1, 1, 2, 3, 7, 16, 50])),
+        group=draw(st.sampled_from(groups)),
     )
 
 

@@ -1,6 +1,7 @@
 """The C++ kernels against the truth, on odd shapes, for every instruction set of this machine."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -61,6 +62,24 @@ def test_the_fused_step_is_the_truth(loss: str, rule: str, case: Case, data: st.
         ours = fused(case, loss, rule, label_weight=label_weight)
         assert_same(ours, truth(case, loss, rule, label_weight=label_weight), case)
         assert ours["bad"] == -1
+    MODULE.use_instruction_set(SETS[0])
+
+
+@settings(max_examples=40, deadline=None)
+@given(case=odd_cases(groups=[1]), loss=st.sampled_from(operators.LOSSES), bias=st.sampled_from([0.0, -3.0]))
+def test_features_in_bfloat16_are_the_same_numbers_in_float32_to_the_bit(
+    case: Case, loss: str, bias: float
+) -> None:
+    """Also where most vectors of documents are left out, as easy negatives of the squared hinge."""
+    narrow = replace(case, x_BD=case.x_BD.bfloat16(), bias_L=case.bias_L + bias)
+    for name in SETS:
+        MODULE.use_instruction_set(name)
+        ours = fused(narrow, loss, "momentum")
+        theirs = fused(replace(narrow, x_BD=narrow.x_BD.float()), loss, "momentum")
+        assert ours["grad_x"].dtype == torch.float32
+        for key, value in theirs.items():
+            same = torch.equal(value, ours[key]) if isinstance(value, torch.Tensor) else value == ours[key]
+            assert same, (name, key)
     MODULE.use_instruction_set(SETS[0])
 
 
@@ -204,6 +223,11 @@ def test_shapes_and_types_that_do_not_fit_are_refused() -> None:
     ):
         with pytest.raises((ValueError, TypeError)):
             MODULE.forward(*good[:position], wrong, *good[position + 1 :])
+    with pytest.raises(ValueError, match="x_DB is float32 or bfloat16"):
+        fused(replace(case, x_BD=case.x_BD.half()), "bce", "sgd")
+    shared = make(4, 6, 6, 3, group=2)
+    with pytest.raises(ValueError, match="x_DB is float32 where labels share their inputs"):
+        fused(replace(shared, x_BD=shared.x_BD.bfloat16()), "bce", "sgd")
 
 
 def test_scores_too_many_for_a_cache_are_those_of_their_parts(instruction_set: str) -> None:

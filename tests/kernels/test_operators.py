@@ -12,7 +12,10 @@ from xmcbench.errors import ConfigError, KernelError, NonFiniteError
 from xmcbench.kernels import choose, dispatch, operators, reference
 from xmcbench.kernels.update import update_of
 from xmcbench.output import FixedFanIn, build
+from xmcbench.output.layer import GrowthBatch
 from xmcbench.positives import Positives
+from xmcbench.recipe import Topology as TopologyRecipe
+from xmcbench.topology import Topology
 from xmcbench.training.losses import LOSSES
 
 from ..recipes import output_of
@@ -41,20 +44,9 @@ def test_opcheck_of_the_operators_that_torch_has_not(backend: str) -> None:
     torch.library.opcheck(operators.top_k, (x_DB, *case.layer, 3, backend))
     moments = [torch.zeros(12, 4), torch.zeros(12, 4), torch.zeros(12), torch.zeros(12)]
     numbers = [0.1, 0.0, 0.1, 0.0, 0.0, 0.9, 0.999, 1e-8, 0.1, 0.001]
-    arguments = (
-        x_DB,
-        *case.layer,
-        *moments,
-        *case.pairs,
-        None,
-        0,
-        1.0,
-        2,
-        numbers,
-        0,
-        backend,
-    )
-    torch.library.opcheck(operators._train_step, arguments)
+    rest = (*case.layer, *moments, *case.pairs, None, 0, 1.0, 2, numbers, 0, backend)
+    for features_DB in (x_DB, x_DB.bfloat16()):
+        torch.library.opcheck(operators._train_step, (features_DB, *rest))
 
 
 @pytest.mark.parametrize("group", [1, 3])
@@ -164,6 +156,35 @@ def test_bfloat16_weights_train_and_stay_near_float32(kind: str) -> None:
     assert float((ends[1].float() - ends[0]).abs().mean()) < 0.02
 
 
+@pytest.mark.parametrize("backend", ALL)
+@pytest.mark.parametrize("loss", ["bce", "squared_hinge"])
+def test_a_layer_of_bfloat16_features_is_one_that_reads_them_rounded(loss: str, backend: str) -> None:
+    """Of a step, scores, predictions, growth and the gradient of the features, which is not rounded."""
+    generator = torch.Generator().manual_seed(2)
+    x_BD = torch.randn(9, 13, generator=generator)
+    rounded_BD = x_BD.bfloat16().float()
+    assert not torch.equal(x_BD, rounded_BD)
+    row_P, label_P = (torch.rand(9, 33, generator=generator) < 0.1).nonzero().unbind(1)
+    ends = []
+    for dtype, given_BD in (("bfloat16", x_BD), ("float32", rounded_BD)):
+        layer = FixedFanIn(13, 33, fan_in=5, initial_range=0.5, backend=backend, feature_dtype=dtype)
+        assert layer.weight_LK.dtype == torch.float32
+        optimizer = torch.optim.AdamW(layer.parameters(), lr=0.05)
+        positives = Positives(9, row_P, label_P)
+        result = layer.train_step(given_BD, positives, loss=LOSSES[loss](), optimizer=optimizer)
+        batch = GrowthBatch(given_BD, positives, LOSSES[loss]())
+        grown = Topology(TopologyRecipe(grow="gradient_growth"), total_steps=10, seed=1)
+        layer.rewire(grown, 1, optimizer, batch)
+        with_grad_BD = given_BD.clone().requires_grad_(True)
+        z_BL = layer(with_grad_BD)
+        z_BL.square().sum().backward()
+        ends.append((*layer.state_dict().values(), result.grad_x_BD, z_BL, with_grad_BD.grad))
+        ends[-1] += layer.top_k(given_BD, 4)
+        assert result.grad_x_BD.dtype == torch.float32
+    for ours, theirs in zip(*ends, strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_what_is_not_finite_is_not_written() -> None:
     for kind in ("fixed_fan_in", "dense_chunked"):
         layer = build(8, 20, output_of(kind, fan_in=8, chunk=4), torch.Generator().manual_seed(1))
@@ -210,8 +231,11 @@ def test_a_backend_asked_for_by_name_says_why_it_cannot_run(monkeypatch: pytest.
         choose("cpu", torch.device("meta"), torch.float32)
     with pytest.raises(KernelError, match="allowed: auto, cpu, triton, torch"):
         choose("gpu", cpu, torch.float32)
-    with pytest.raises(ConfigError, match="needs the streaming step"):
-        FixedFanIn(8, 9, fan_in=2, weight_dtype="bfloat16", scores="materialise")
+    for key in ("weight_dtype", "feature_dtype"):
+        with pytest.raises(
+            ConfigError, match=rf"output\.{key}: bfloat16 needs the streaming step; allowed: "
+        ):
+            FixedFanIn(8, 9, fan_in=2, scores="materialise", **{key: "bfloat16"})
     with pytest.raises(TypeError, match="no fused step"):
         parameter = nn.Parameter(torch.zeros(2))
         update_of(torch.optim.Adagrad([parameter]), parameter)

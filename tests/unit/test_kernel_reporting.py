@@ -12,7 +12,13 @@ from xmcbench.errors import DataError
 from xmcbench.reporting.benchmark_file import environment_of
 from xmcbench.reporting.kernel_figures import crossover, draw_kernel_figures, label_costs, roofline
 from xmcbench.reporting.kernel_rows import COLUMNS, write_kernel_rows
-from xmcbench.reporting.kernel_tables import gpu_tables, kernel_tables, machine_tables, other_machines
+from xmcbench.reporting.kernel_tables import (
+    NARROW_FEATURES,
+    gpu_tables,
+    kernel_tables,
+    machine_tables,
+    other_machines,
+)
 from xmcbench.reporting.outputs import kernel_figures
 from xmcbench.reporting.report import drawn_kernels
 
@@ -91,6 +97,22 @@ def test_another_machine_has_tables_of_its_own(tmp_path: Path) -> None:
     assert "| fixed fan-in | 64 | 32 | 20.0 | 0.50 | 20.0 |" in text
     assert "| fixed_fan_in.forward | 64 | 131,072 | 32 | float32 | embedding_bag.forward | 2.00 |" in text
     assert "| bfloat16, bce, sgd | fixed_fan_in.train_step | 0.50 |" in text, "where ours loses is shown too"
+
+
+def test_a_step_on_narrow_features_stands_beside_the_plain_one_and_claims_nothing_against_dense(
+    tmp_path: Path,
+) -> None:
+    plain = {**STEP, "seconds": 0.02, "peers": {"dense.train_step": 0.4}}
+    narrow = {**STEP, "dtype": NARROW_FEATURES, "seconds": 0.016, "peers": {"fixed_fan_in.train_step": 0.02}}
+    write_kernel_rows(benchmarks(tmp_path, plain, narrow), ENVIRONMENT, tmp_path / "kernels.csv")
+    text = kernel_tables(tmp_path / "kernels.csv")
+    assert "| fixed fan-in | 64 | 32 | 20.0 | 0.50 | 20.0 |  |" in text
+    assert "| fixed fan-in, bf16 features | 64 | 32 | 16.0 | 0.62 |  | 1.25 |" in text
+    assert text.count("fixed_fan_in.train_step |") == 0, "and in no other table"
+    rows = pd.read_csv(tmp_path / "kernels.csv", dtype={c: "Int64" for c in ("L", "D", "B", "K", "G")})
+    (points,) = roofline(rows, MACHINE).axes[0].lines[1:]
+    assert len(set(points.get_xdata())) == 1, "the same bytes of weights move"
+    assert sorted(points.get_ydata()) == pytest.approx([WORK / 0.02 / 1e9, WORK / 0.016 / 1e9])
 
 
 def test_where_gradients_were_skipped_no_share_of_the_product_is_claimed(tmp_path: Path) -> None:

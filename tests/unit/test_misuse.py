@@ -59,6 +59,7 @@ def test_scores_and_top_k_of_other_features_are_refused(kind: str) -> None:
         ({"fan_in": 12}, r"output\.fan_in: 12 of 11 features; allowed: 1 … 11"),
         ({"fan_in": 0}, r"FixedFanIn: key 'fan_in': .*greater than 0, found 0"),
         ({"fanin": 4}, r"FixedFanIn: unknown key 'fanin'; allowed: .*fan_in"),
+        ({"fan_in": 4, "feature_dtype": "float16"}, r"FixedFanIn: key 'feature_dtype': .*'bfloat16'"),
         ({"fan_in": 4, "weight_dtype": "float16"}, r"FixedFanIn: key 'weight_dtype': .*'bfloat16'"),
     ],
 )

@@ -23,6 +23,10 @@ from ..trainers import trainer_on
         (Output(kind="dense", weight_dtype="bfloat16"), "output.weight_dtype: 'bfloat16'"),
         (Output(kind="dense", fan_in=4), "output.fan_in: 4"),
         (Output(kind="fixed_fan_in", fan_in=4, group=2), "output.group: 2"),
+        (
+            Output(kind="group_fan_in", fan_in=4, group=2, feature_dtype="bfloat16"),
+            "output.feature_dtype: 'bfloat16'",
+        ),
         (Output(kind="group_fan_in", fan_in=4, group=2, head_share=0.5), "output.head_share: 0.5"),
         (Output(kind="masked", fan_in=4, scores="materialise"), "output.scores: 'materialise'"),
         (Output(kind="low_rank", rank=4, options={"a": 1}), "output.options: {'a': 1}"),

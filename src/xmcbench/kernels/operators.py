@@ -139,13 +139,13 @@ def _train_step(
 ) -> tuple[Tensor, Tensor]:
     if choose(backend, weight_LK.device, weight_LK.dtype, x_DB.shape[1]) == "triton":
         moments = (first_LK, second_LK, first_L, second_L)
-        layer = (x_DB, weight_LK, index_HK, bias_L, group)
+        layer = (x_DB.float(), weight_LK, index_HK, bias_L, group)
         pairs = (label_P, row_P, label_weight_L)
         result: tuple[Tensor, Tensor] = gpu().train_step(
             *layer, moments, *pairs, loss, scale, rule, numbers, key
         )
         return result
-    grad_x_DB = torch.empty_like(x_DB)
+    grad_x_DB = torch.empty_like(x_DB, dtype=torch.float32)
     rate, decay, bias_rate, bias_decay, momentum, beta1, beta2, epsilon, correction1, correction2 = numbers
     found = module().train_step(
         weight_LK,
@@ -182,7 +182,7 @@ def _train_step(
 
 @_train_step.register_fake
 def _(x_DB: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(x_DB), x_DB.new_empty(4, dtype=torch.float64)
+    return torch.empty_like(x_DB, dtype=torch.float32), x_DB.new_empty(4, dtype=torch.float64)
 
 
 def train_step(
@@ -204,6 +204,8 @@ def train_step(
 ) -> tuple[Tensor, float, int, int, int]:
     """Take the fused step by `cpu` or `triton`: weights, bias and moments move in place, no B×L array exists.
 
+    x_DB: float32, or bfloat16 where G = 1, which is the step on the same numbers as float32, to the bit; the CPU kernels then move
+    half of the bytes of features. grad_x_DB is float32.
     label_P, row_P: positive pairs sorted by label, then row; a pair given twice counts once. key: of the stochastic
     rounding of bfloat16 weights; another one each step. On the CPU sums, and so all bits, are those of any other thread
     count; on a GPU they are those of any other run if torch was told to be deterministic. The CPU kernels keep up to 32 MiB of

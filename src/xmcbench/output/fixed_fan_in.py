@@ -4,13 +4,14 @@ Memory, D ≤ 65,536: 4 + 2 bytes a connection at rest, against 4·D/K of a dens
 share the one index, so that it costs 2 bytes beside 12. Nothing of size B×L and no gradient array exists.
 """
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from xmcbench.errors import ConfigError, NonFiniteError
-from xmcbench.kernels import blocks, choose, operators, rewiring
+from xmcbench.kernels import blocks, choose, cpu_scratch, operators, rewiring
 from xmcbench.kernels.blocks import Loss
 from xmcbench.kernels.triton.shapes import MOST_PLACES, scratch_bytes
 from xmcbench.kernels.update import Update, update_of
@@ -25,16 +26,12 @@ from xmcbench.yaml_config import validated
 
 #: Labels that the torch backend takes at a time.
 BLOCK = 16_384
-#: The C++ kernel sums the feature gradient in at most as many partitions, each of ≥ LEAST labels.
-PARTITIONS, LEAST = 16, 1024
-#: Where a batch is several tiles its blocks of labels have as many connections (half of it where labels share inputs).
-CONNECTIONS = 16_384
 
 
 class FixedFanIn(OutputLayer):
     """z_l = b_l + Σ_j w_lj · x[index_lj], K distinct rising inputs a label."""
 
-    reads = frozenset({"fan_in", "scores", "backend", "weight_dtype"})
+    reads = frozenset({"fan_in", "scores", "backend", "weight_dtype", "feature_dtype"})
     #: The buffer of inputs. One row a label here; H = ⌈L/G⌉ rows where G labels share one.
     index_name: ClassVar[str] = "index_LK"
 
@@ -63,12 +60,12 @@ class FixedFanIn(OutputLayer):
             raise ConfigError(
                 f"output.weight_dtype: {recipe.weight_dtype} has no fan-in kernel; allowed: float32, bfloat16"
             )
-        if recipe.weight_dtype == "bfloat16" and recipe.scores == "materialise":
-            raise ConfigError(
-                "output.weight_dtype: bfloat16 needs the streaming step; allowed: scores: stream"
-            )
+        for key in ("weight_dtype", "feature_dtype"):
+            if getattr(recipe, key) == "bfloat16" and recipe.scores == "materialise":
+                raise ConfigError(f"output.{key}: bfloat16 needs the streaming step; allowed: scores: stream")
         self.group = self.labels_a_row(recipe)
         self.streams = recipe.scores == "stream"
+        self.rounds_features = recipe.feature_dtype == "bfloat16"
         self.backend = recipe.backend
         index_dtype = torch.uint16 if features <= 65_536 else torch.int32
         index_HK = distinct_inputs(-(-labels // self.group), features, self.fan_in, generator)
@@ -86,10 +83,16 @@ class FixedFanIn(OutputLayer):
         """The inputs, H×K."""
         return self.get_buffer(self.index_name)
 
+    def _read(self, x_BD: Tensor) -> Tensor:
+        """Return the features as labels read them: rounded to bfloat16 if so asked; their gradient passes as it is."""
+        if not self.rounds_features:
+            return x_BD
+        return x_BD + (x_BD.to(torch.bfloat16).to(x_BD.dtype) - x_BD).detach()
+
     def forward(self, x_BD: Tensor) -> Tensor:
         self.require_features(x_BD)
         z_LB: Tensor = operators.scores(
-            x_BD.t(), self.weight_LK, self.index, self.bias_L, self.group, self.backend
+            self._read(x_BD).t(), self.weight_LK, self.index, self.bias_L, self.group, self.backend
         )
         return z_LB.t()
 
@@ -118,13 +121,16 @@ class FixedFanIn(OutputLayer):
                 and self._runs(len(x_BD)) != "torch"
             ):
                 return self._fused(x_BD, positives, loss.name, updates, scale)
-            return self._by_blocks(x_BD, positives, loss, updates, scale)
+            return self._by_blocks(self._read(x_BD), positives, loss, updates, scale)
 
     def _fused(
         self, x_BD: Tensor, positives: Positives, loss: str, updates: tuple[Update, Update], scale: float
     ) -> StepResult:
+        x_DB = x_BD.t()
+        if self.rounds_features:
+            x_DB = x_DB.to(torch.bfloat16, memory_format=torch.contiguous_format)
         grad_x_DB, value, zeros, skipped, bad = operators.train_step(
-            x_BD.t(),
+            x_DB,
             self.weight_LK,
             self.index,
             self.bias_L,
@@ -175,7 +181,7 @@ class FixedFanIn(OutputLayer):
         rows = slice(first, last)
         weight_lK = self.weight_LK[rows].to(x_BD.dtype)
         return blocks.bag_scores(
-            x_BD.t().contiguous(), weight_lK, self._inputs_of(rows), self.bias_L[rows]
+            self._read(x_BD).t().contiguous(), weight_lK, self._inputs_of(rows), self.bias_L[rows]
         ).t()
 
     def _runs(self, documents: int = 1) -> str:
@@ -196,7 +202,7 @@ class FixedFanIn(OutputLayer):
     @torch.no_grad()
     def top_k(self, x_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
         self.require_features(x_BD)
-        x_DB = x_BD.t()
+        x_DB = self._read(x_BD).t()
         runs = self._runs(len(x_BD)) if x_BD.dtype == torch.float32 else "torch"
         if runs == "cpu" or (runs == "triton" and k <= MOST_PLACES):
             score_Bk, label_Bk = operators.top_k(
@@ -225,7 +231,7 @@ class FixedFanIn(OutputLayer):
 
         def gradient(first: int, last: int) -> Tensor:
             assert batch is not None
-            return self._row_gradient(batch, first, last)
+            return self._row_gradient(replace(batch, x_BD=self._read(batch.x_BD)), first, last)
 
         state = [] if optimizer is None else optimizer.state.get(self.weight_LK, {}).values()
         moments = [m for m in state if isinstance(m, Tensor) and m.shape == self.weight_LK.shape]
@@ -269,19 +275,19 @@ class FixedFanIn(OutputLayer):
         return 1.0 - self.fan_in / self.features
 
     def _kernel_bytes(self, batch: int) -> int:
-        # Packed features and the partial sums of their gradient, a partition each; of a block of labels a thread
-        # has the weight gradients, bfloat16 weights widened, and 16 bytes; of a group its inputs and its score gradients, twice.
         if self.weight_LK.is_cuda or self._runs(batch) != "cpu":
             return 0
-        partitions = min(PARTITIONS, -(-self.labels // LEAST))
-        found: tuple[int, int] = operators.module().tile(self.group)
-        vector, tile = found
-        block = CONNECTIONS // (1 if self.group == 1 else 2) // self.fan_in if batch > tile else 8
-        wide = self.fan_in if self.weight_LK.dtype == torch.bfloat16 else 0
-        own = max(block, self.group) * (self.fan_in + wide + 4)
-        own += tile * (self.fan_in + 2 * self.group) if self.group > 1 else 0
-        lanes = -(-batch // vector) * vector
-        return ((partitions + 1) * self.features * lanes + min(partitions, torch.get_num_threads()) * own) * 4
+        return cpu_scratch.scratch_bytes(
+            self.labels,
+            self.features,
+            self.fan_in,
+            batch,
+            self.group,
+            tile=operators.module().tile(self.group),
+            threads=torch.get_num_threads(),
+            narrow_weights=self.weight_LK.dtype == torch.bfloat16,
+            narrow_features=self.rounds_features,
+        )
 
     def memory(self, optimizer: torch.optim.Optimizer | None = None, batch: int = 0) -> dict[str, int]:
         kinds = super().memory(optimizer, batch)
@@ -290,7 +296,8 @@ class FixedFanIn(OutputLayer):
             kinds.pop("scores", None)
             if batch:
                 # Features and their gradient, transposed, beside what the kernel holds; nothing grows with L.
-                kinds["scratch"] = self._kernel_bytes(batch) + 2 * self.features * batch * 4
+                read = 2 if self.rounds_features else 4
+                kinds["scratch"] = self._kernel_bytes(batch) + (read + 4) * self.features * batch
                 if self.weight_LK.is_cuda and self._runs(batch) == "triton":
                     by_input = torch.are_deterministic_algorithms_enabled()
                     kinds["scratch"] = scratch_bytes(

@@ -120,7 +120,8 @@ def roofline(rows: pd.DataFrame, machine: "pd.Series[float]") -> Figure:
         fontsize=8.5,
     )
     for place, (batch, its) in enumerate(steps.groupby("B")):
-        moved = its["dtype"].map({"float32": 8, "bfloat16": 4}).astype(float) + 2
+        weights = its["dtype"].str.split(",").str[0]  # features stay in caches, whatever they are
+        moved = weights.map({"float32": 8, "bfloat16": 4}).astype(float) + 2
         moved += its["optimizer"].map({"adamw": 16, "momentum": 8}).fillna(0).astype(float)
         rate = (
             6e-9 * its["B"].astype(float) * its["L"].astype(float) * its["K"].astype(float) / its["seconds"]

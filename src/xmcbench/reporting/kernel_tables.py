@@ -8,6 +8,8 @@ from xmcbench.reporting.outputs import KERNELS
 from xmcbench.reporting.tables import markdown
 
 LABELS, FEATURES = 131_072, 768
+#: `dtype` of a step whose weights are float32 and whose features are not.
+NARROW_FEATURES = "float32, features bfloat16"
 #: Of the GPU's measurements; a dense layer of so many labels is 2 GB.
 GPU_LABELS = 670_091
 #: Heading → rival of a step.
@@ -89,18 +91,19 @@ def _plain(rows: pd.DataFrame, labels: int) -> pd.DataFrame:
         & (rows["D"] == FEATURES)
         & (rows["optimizer"] == "sgd")
         & (rows["loss"] == "bce")
-        & (rows["dtype"] == "float32")
+        & rows["dtype"].isin(["float32", NARROW_FEATURES])
     ]
 
 
 def _steps(plain: pd.DataFrame) -> pd.DataFrame:
     table = []
-    for (batch, fan_in, _), its in plain.groupby(["B", "K", "G"], dropna=False, sort=False):
+    for (batch, fan_in, _, dtype), its in plain.groupby(["B", "K", "G", "dtype"], dropna=False, sort=False):
         peers = its.set_index("peer")["ratio"]
         if not {"dense.train_step", "fixed_fan_in.train_step"} & set(peers.index):
             continue
+        step = f"groups of {int(its['G'].iloc[0])}" if its["G"].notna().any() else "fixed fan-in"
         row = {
-            "Step": f"groups of {int(its['G'].iloc[0])}" if its["G"].notna().any() else "fixed fan-in",
+            "Step": f"{step}, bf16 features" if dtype == NARROW_FEATURES else step,
             "B": str(batch),
             "K": str(fan_in),
             "ms": f"{its['seconds'].iloc[0] * 1e3:.1f}",
@@ -108,7 +111,8 @@ def _steps(plain: pd.DataFrame) -> pd.DataFrame:
         }
         for heading, peer in RIVALS.items():
             if peer in set(plain["peer"]):
-                row[heading] = f"{peers[peer]:.1f}" if peer in peers.index else ""
+                digits = 2 if peer.startswith("fixed") else 1  # of a step of ours, which is near
+                row[heading] = f"{peers[peer]:.{digits}f}" if peer in peers.index else ""
         table.append(row)
     return pd.DataFrame(table).sort_values("Step", kind="stable")
 
@@ -119,7 +123,7 @@ def _others(rows: pd.DataFrame) -> pd.DataFrame:
     for row in rows[rows["peer"].notna()].to_dict("records"):
         step = row["operator"].endswith("train_step")
         grouped = row["operator"].startswith("group") and row["optimizer"] == "sgd"
-        if step and (row["peer"].startswith("dense") or grouped):
+        if step and (row["peer"].startswith("dense") or grouped or row["dtype"] == NARROW_FEATURES):
             continue
         variant = [row["dtype"], *([row["loss"], row["optimizer"]] if step else [])]
         if step and not pd.isna(row["G"]) and row["G"] > 1:

@@ -41,7 +41,7 @@ inline void add_row(const Gradients &to, int64_t label, int64_t lane, int64_t fa
 }
 
 template <int NV, class Index>
-void backward_of_labels(const Layer &layer, const Index *index, const Gradients &to, int64_t lane, const float *x, float *gx,
+void backward_of_labels(const Layer &layer, const Index *index, const Gradients &to, int64_t lane, Floats x, float *gx,
                         int64_t first, int64_t last, Work &work) {
     for (int64_t label = first; label < last; label++) {
         const Index *inputs = index + label * layer.fan_in;
@@ -79,10 +79,10 @@ struct BackwardWork : Work {
 };
 
 template <int NV>
-inline void backward_tile(const Layer &layer, const Gradients &to, int64_t lane, const float *x, float *gx, int64_t first, int64_t last,
+inline void backward_tile(const Layer &layer, const Gradients &to, int64_t lane, Floats x, float *gx, int64_t first, int64_t last,
                           BackwardWork &work) {
     by_layer<NV>(
-        layer, [&]() { backward_of_groups<NV>(layer, to, lane, x, gx, first, last, work, reinterpret_cast<bool *>(work.live.p)); },
+        layer, [&]() { backward_of_groups<NV>(layer, to, lane, x.p, gx, first, last, work, reinterpret_cast<bool *>(work.live.p)); },
         [&](const auto *index) { backward_of_labels<NV>(layer, index, to, lane, x, gx, first, last, work); });
 }
 
@@ -91,12 +91,13 @@ void backward(const Layer &layer, const float *x_DB, const float *grad_z_LB, int
     const Tiles tiles(batch, layer.group);
     expect_large(grad_weight_LK, layer.labels * layer.fan_in * 4);
     const Gradients to{grad_z_LB, grad_weight_LK, grad_bias_L, batch};
-    over_partitions(
+    over_partitions<Floats>(
         layer, tiles, x_DB, grad_x_DB, threads, [&]() { return BackwardWork(layer); },
-        [&](int, const float *x, float *gx, int64_t first, int64_t last, BackwardWork &work) {
+        [&](int, const Packed<Floats> &x, float *gx, int64_t first, int64_t last, BackwardWork &work) {
             for (int64_t t = 0; t < tiles.count; t++) {
-                const int64_t offset = tiles.at(t, layer.features), lane = tiles.first(t) * W;
-#define CALL(NV) backward_tile<NV>(layer, to, lane, x + offset, gx + offset, first, last, work)
+                const int64_t lane = tiles.first(t) * W;
+                float *gxt = gx + tiles.at(t, layer.features);
+#define CALL(NV) backward_tile<NV>(layer, to, lane, x.tile(t), gxt, first, last, work)
                 FOR_WIDTH(tiles.width(t), CALL)
 #undef CALL
             }

@@ -24,9 +24,9 @@
 // tile took 0.99 to 1.05 of the time with 128, 32 took 1.06 to 1.26, 16 took 1.44 to 1.6. Chunks of 4, 16 or 32 labels where one
 // tile holds the batch: 0.95 to 1.07 of the time with 8; of 16,384 connections: 1.03 to 1.5. A step alone takes 0.128 to 0.131 µs
 // a label there, from 16 thousand labels to 2.8 million.
-// Measured there by a prototype of these loops alone: x in bfloat16, documents b and b + 16 of two vectors in one 32-bit lane, so that
-// a load, a shift and a mask give both (gx in float32). In turns, medians of 31, without positives, L = 131,072: 0.86, 0.81, 0.79 of
-// the time at B = 64 (K = 32, 64, 128), 0.83, 0.80, 0.77 at 128; features rounded to 8 bits are another condition than the bars'.
+// Features in bfloat16 (features.hpp; sums and gx stay float32) move 2 lines of x for 4, for a shift and a mask in place of a load. The
+// operator there, in turns, medians of 15, L = 131,072: 0.86, 0.81, 0.79 of the time at B = 64 (K = 32, 64, 128), 0.85, 0.80, 0.75 at
+// 128. The AVX2 kernels, on the same machine, gain little: 1.04, 1.00, 0.94 and 1.06, 1.01, 0.95. Not the condition of the claims.
 // Core cycles a connection and 32 documents on Zen 3 (2.95 GHz, best of 300): scores 3.3 with all rows in L1 and 4.0 with 768 inputs;
 // gw and gx together 9.0 and 12.3, of which the four stores take 4; the multiply-adds alone would take 6. So 0.5 of a square
 // product's rate (three quarters of peak) is the limit. Tried there, and not kept (best of 15, K = 32, 64, 128, in turns):

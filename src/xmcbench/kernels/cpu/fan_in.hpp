@@ -58,9 +58,9 @@ struct Kernels {
     // Gradients of forward: all three outputs are overwritten.
     void (*backward)(const Layer &, const float *x_DB, const float *grad_z_LB, int64_t batch, float *grad_x_DB,
                      float *grad_weight_LK, float *grad_bias_L, int threads);
-    // Score → loss gradient → grad_x, weights updated in place.
-    StepResult (*train_step)(const Layer &, const float *x_DB, int64_t batch, const Positives &, const Step &,
-                             const Update &, float *grad_x_DB, int threads);
+    // Score → loss gradient → grad_x (float32), weights updated in place. x_DB: float32, or bfloat16 if bf16 (not of groups).
+    StepResult (*train_step)(const Layer &, const void *x_DB, bool bf16, int64_t batch, const Positives &, const Step &, const Update &,
+                             float *grad_x_DB, int threads);
     // The k best labels of every document, best first, ties to the smaller label.
     void (*top_k)(const Layer &, const float *x_DB, int64_t batch, int64_t k, float *score_Bk, int64_t *label_Bk,
                   int threads);

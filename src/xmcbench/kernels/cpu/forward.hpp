@@ -8,10 +8,10 @@ namespace {
 
 using namespace xmc;
 
-void forward_block(const Layer &layer, const Tiles &tiles, const float *x, int64_t first, int64_t last, Work &work,
+void forward_block(const Layer &layer, const Tiles &tiles, const Packed<Floats> &x, int64_t first, int64_t last, Work &work,
                    bool past, float *z_LB) {
     for (int64_t t = 0; t < tiles.count; t++) {
-        const float *xt = x + tiles.at(t, layer.features);
+        const Floats xt = x.tile(t);
         const int64_t lane = tiles.first(t) * W;
 #define CALL(NV)                                                                                          \
     each_score<NV>(layer, xt, first, last, work.group, work.rows.p, [&](int64_t label, const vec *z) {    \
@@ -31,8 +31,7 @@ void forward_block(const Layer &layer, const Tiles &tiles, const float *x, int64
 void forward(const Layer &layer, const float *x_DB, int64_t batch, float *z_LB, int threads) {
     const Tiles tiles(batch, layer.group);
     expect_large(z_LB, layer.labels * batch * 4);
-    Buffer x(layer.features * tiles.lanes());
-    pack(tiles, x_DB, layer.features, x.p);
+    const Packed<Floats> x(tiles, x_DB, layer.features);
     // Scores larger than a cache are not read before they are written: half of the traffic.
     const bool past = layer.labels * batch > 4 << 20 && batch % W == 0 && reinterpret_cast<uintptr_t>(z_LB) % (4 * W) == 0;
     const int64_t size = up(512, layer.group), blocks = up(layer.labels, size) / size;
@@ -42,7 +41,7 @@ void forward(const Layer &layer, const float *x_DB, int64_t batch, float *z_LB, 
 #pragma omp for schedule(static)
         for (int64_t n = 0; n < blocks; n++) {
             const int64_t last = (n + 1) * size < layer.labels ? (n + 1) * size : layer.labels;
-            forward_block(layer, tiles, x.p, n * size, last, work, past, z_LB);
+            forward_block(layer, tiles, x, n * size, last, work, past, z_LB);
         }
     }
 }

@@ -108,14 +108,20 @@ bool is_type(const Any &array, nb::dlpack::dtype_code code, int bits) {
     return array.dtype().code == (uint8_t)code && array.dtype().bits == bits && array.dtype().lanes == 1;
 }
 
+// Whether an array is bfloat16; raises unless it is that or float32.
+bool is_bf16(const Any &array, const char *message) {
+    const bool bf16 = is_type(array, nb::dlpack::dtype_code::Bfloat, 16);
+    require(bf16 || is_type(array, nb::dlpack::dtype_code::Float, 32), message);
+    return bf16;
+}
+
 xmc::Layer layer_of(const Any &weight_LK, const Any &index_HK, const Float &bias_L, int64_t group, int64_t features) {
     require(weight_LK.ndim() == 2 && index_HK.ndim() == 2, "weight_LK and index_HK have two dimensions");
     require(group > 0, "group is at least 1");
     require(((int64_t)weight_LK.shape(0) + group - 1) / group == (int64_t)index_HK.shape(0) &&
                 weight_LK.shape(1) == index_HK.shape(1),
             "index_HK has one row for each group of labels, and as many columns as weight_LK");
-    const bool bf16 = is_type(weight_LK, nb::dlpack::dtype_code::Bfloat, 16);
-    require(bf16 || is_type(weight_LK, nb::dlpack::dtype_code::Float, 32), "weight_LK is float32 or bfloat16");
+    const bool bf16 = is_bf16(weight_LK, "weight_LK is float32 or bfloat16");
     const bool wide = is_type(index_HK, nb::dlpack::dtype_code::Int, 32);
     require(wide || is_type(index_HK, nb::dlpack::dtype_code::UInt, 16), "index_HK is uint16 or int32");
     require(bias_L.ndim() == 1 && bias_L.shape(0) == weight_LK.shape(0), "bias_L has L elements");
@@ -150,7 +156,7 @@ void backward(Any weight_LK, Any index_HK, Float bias_L, int64_t group, Float x_
 }
 
 std::tuple<double, int64_t, int64_t, int64_t> train_step(
-    Any weight_LK, Any index_HK, Float bias_L, int64_t group, Float x_DB, Int label_P, Int row_P, Float grad_x_DB,
+    Any weight_LK, Any index_HK, Float bias_L, int64_t group, Any x_DB, Int label_P, Int row_P, Float grad_x_DB,
     std::optional<Float> label_weight_L, int loss, float scale, int rule, float rate, float decay, float bias_rate,
     float bias_decay, float momentum, float beta1, float beta2, float epsilon, float correction1, float correction2, uint64_t key,
     std::optional<Float> first_LK, std::optional<Float> second_LK, std::optional<Float> first_L,
@@ -158,6 +164,8 @@ std::tuple<double, int64_t, int64_t, int64_t> train_step(
     const auto layer = layer_of(weight_LK, index_HK, bias_L, group, x_DB.shape(0));
     require(loss == 0 || loss == 1, "loss is 0 (squared hinge) or 1 (BCE)");
     require(rule >= 0 && rule <= 2, "rule is 0 (SGD), 1 (momentum) or 2 (AdamW)");
+    const bool bf16 = is_bf16(x_DB, "x_DB is float32 or bfloat16");
+    require(!bf16 || group == 1, "x_DB is float32 where labels share their inputs");
     require(x_DB.ndim() == 2 && x_DB.shape(1) > 0 && grad_x_DB.size() == x_DB.size(), "grad_x_DB is D × B");
     require(label_P.size() == row_P.size(), "label_P and row_P have P elements");
     require(!label_weight_L || label_weight_L->size() == bias_L.size(), "label_weight_L has L elements");
@@ -168,8 +176,7 @@ std::tuple<double, int64_t, int64_t, int64_t> train_step(
     const xmc::Step step{(xmc::Loss)loss, scale, label_weight_L ? label_weight_L->data() : nullptr};
     const xmc::Positives positives{label_P.data(), row_P.data(), (int64_t)label_P.size()};
     nb::gil_scoped_release free;
-    const auto r = kernels().train_step(layer, x_DB.data(), x_DB.shape(1), positives, step, update, grad_x_DB.data(),
-                                        threads);
+    const auto r = kernels().train_step(layer, x_DB.data(), bf16, x_DB.shape(1), positives, step, update, grad_x_DB.data(), threads);
     return {r.loss, r.zeros, r.skipped, r.bad_label};
 }
 

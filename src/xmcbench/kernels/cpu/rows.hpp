@@ -1,47 +1,46 @@
-// One label and one tile of documents: its scores, and the gradients by its weights and by its inputs.
+// One label and one tile of documents: its scores, and the gradients by its weights and by its inputs. X: how features lie.
 #pragma once
 
-#include "tiles.hpp"
+#include "features.hpp"
 
 namespace {
 
 using namespace xmc;
 
-template <int NV, class Index>
-inline __attribute__((always_inline)) void scores(const float *x, const float *w, const Index *index, int64_t fan_in, float bias, vec *z) {
+template <int NV, class X, class Index>
+inline __attribute__((always_inline)) void scores(X x, const float *w, const Index *index, int64_t fan_in, float bias, vec *z) {
     vec s[NV];
     for (int v = 0; v < NV; v++) s[v] = all(bias);
     for (int64_t j = 0; j < fan_in; j++) {
-        const float *row = x + (int64_t)index[j] * (NV * W);
+        X row = x.template row<NV>(index[j]);
         const vec wj = all(w[j]);
-        for (int v = 0; v < NV; v++) s[v] += wj * load(row + v * W);
+        for (int v = 0; v < NV; v++) s[v] += wj * row.next(v);
     }
     for (int v = 0; v < NV; v++) z[v] = s[v];
 }
 
 // One connection: gx += w·g in place; returns the products g·x, still spread over the lanes.
-template <int NV>
-inline __attribute__((always_inline)) vec spread_one(const float *x, float *gx, float weight, const vec *g) {
+template <int NV, class X>
+inline __attribute__((always_inline)) vec spread_one(X row, float *gx, float weight, const vec *g) {
     const vec wj = all(weight);
-    vec a = g[0] * load(x), b = {};
+    vec a = g[0] * row.next(0), b = {};
     store(gx, load(gx) + wj * g[0]);
     for (int v = 1; v < NV; v++) {
         if (v & 1)
-            b += g[v] * load(x + v * W);
+            b += g[v] * row.next(v);
         else
-            a += g[v] * load(x + v * W);
+            a += g[v] * row.next(v);
         store(gx + v * W, load(gx + v * W) + wj * g[v]);
     }
     return NV > 1 ? a + b : a;
 }
 
-// WIDTH: vectors of a whole row, of which the first NV are worked on. N connections (a power of two); their lane sums are added pairwise as they come, so that few wait in registers and none
+// WIDTH: vectors of a whole row, of which NV are worked on. N connections (a power of two); their lane sums are added pairwise as they come, so that few wait in registers and none
 // in memory. N = W leaves one vector of W sums.
-template <int NV, int WIDTH, int N, class Index>
-inline __attribute__((always_inline)) vec spread_some(const float *x, float *gx, const float *w, const Index *index, const vec *g) {
+template <int NV, int WIDTH, int N, class X, class Index>
+inline __attribute__((always_inline)) vec spread_some(X x, float *gx, const float *w, const Index *index, const vec *g) {
     if constexpr (N == 1) {
-        const int64_t at = (int64_t)index[0] * (WIDTH * W);
-        return spread_one<NV>(x + at, gx + at, w[0], g);
+        return spread_one<NV>(x.template row<WIDTH>(index[0]), gx + (int64_t)index[0] * (WIDTH * W), w[0], g);
     } else {
         const vec a = spread_some<NV, WIDTH, N / 2>(x, gx, w, index, g);
         const vec b = spread_some<NV, WIDTH, N / 2>(x, gx, w + N / 2, index + N / 2, g);
@@ -50,8 +49,8 @@ inline __attribute__((always_inline)) vec spread_some(const float *x, float *gx,
 }
 
 // gx[i_j] += w_j·g and gw_j = Σ_b g·x[i_j]; `first` overwrites gw, later tiles add. Behind the K-th sum stand zeros.
-template <int NV, int WIDTH, class Index>
-inline __attribute__((always_inline)) void spread(const float *x, float *gx, const float *w, const Index *index, int64_t fan_in,
+template <int NV, int WIDTH, class X, class Index>
+inline __attribute__((always_inline)) void spread(X x, float *gx, const float *w, const Index *index, int64_t fan_in,
                    const vec *gradient, bool first, float *gw) {
     vec g[NV];
     for (int v = 0; v < NV; v++) g[v] = gradient[v];
@@ -60,8 +59,8 @@ inline __attribute__((always_inline)) void spread(const float *x, float *gx, con
     if (j < fan_in) {
         vec s = {};
         for (int64_t n = 0; j + n < fan_in; n++) {
-            const int64_t at = (int64_t)index[j + n] * (WIDTH * W);
-            s[n] = sum(spread_one<NV>(x + at, gx + at, w[j + n], g));
+            float *to = gx + (int64_t)index[j + n] * (WIDTH * W);
+            s[n] = sum(spread_one<NV>(x.template row<WIDTH>(index[j + n]), to, w[j + n], g));
         }
         store(gw + j, first ? s : load(gw + j) + s);
     }

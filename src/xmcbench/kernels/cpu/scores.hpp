@@ -39,7 +39,7 @@ inline __attribute__((always_inline)) void each_score_of_groups(const Layer &lay
 
 // The same for labels with rows of their own.
 template <int NV, class Index, class F>
-inline __attribute__((always_inline)) void each_score_of_labels(const Layer &layer, const Index *index, const float *x, int64_t first,
+inline __attribute__((always_inline)) void each_score_of_labels(const Layer &layer, const Index *index, Floats x, int64_t first,
                                                                 int64_t last, float *row, F &&f) {
     vec z[NV];
     for (int64_t label = first; label < last; label++) {
@@ -51,10 +51,10 @@ inline __attribute__((always_inline)) void each_score_of_labels(const Layer &lay
 
 // The same for any layer.
 template <int NV, class F>
-inline __attribute__((always_inline)) void each_score(const Layer &layer, const float *x, int64_t first, int64_t last, Group &group, float *row,
+inline __attribute__((always_inline)) void each_score(const Layer &layer, Floats x, int64_t first, int64_t last, Group &group, float *row,
                        F &&f) {
     by_layer<NV>(
-        layer, [&]() { each_score_of_groups<NV>(layer, x, first, last, group, row, f); },
+        layer, [&]() { each_score_of_groups<NV>(layer, x.p, first, last, group, row, f); },
         [&](const auto *index) { each_score_of_labels<NV>(layer, index, x, first, last, row, f); });
 }
 

@@ -67,7 +67,7 @@ struct Tiles {
     int64_t first(int64_t t) const { return t * vectors / count; }  // in vectors
     int width(int64_t t) const { return int(first(t + 1) - first(t)); }
     int64_t lanes() const { return vectors * W; }
-    // Where row d of tile t begins in a packed array of D rows.
+    // Where tile t begins in an array of D rows of every document's float32, tile by tile.
     int64_t at(int64_t t, int64_t features) const { return first(t) * W * features; }
 };
 
@@ -88,19 +88,6 @@ int partitions(int64_t labels) {
 inline int64_t bound(const Layer &layer, int64_t p, int64_t count) {
     const int64_t groups = up(layer.labels, layer.group) / layer.group, at = groups * p / count * layer.group;
     return at < layer.labels ? at : layer.labels;
-}
-
-// Tile by tile, row by row; lanes behind the last document are zero.
-void pack(const Tiles &tiles, const float *x_DB, int64_t features, float *packed) {
-    for (int64_t t = 0; t < tiles.count; t++) {
-        const int64_t from = tiles.first(t) * W, n = tiles.width(t) * W;
-        const int64_t real = tiles.batch - from < n ? tiles.batch - from : n;
-        float *to = packed + tiles.at(t, features);
-        for (int64_t d = 0; d < features; d++, to += n) {
-            std::memcpy(to, x_DB + d * tiles.batch + from, real * 4);
-            std::memset(to + real, 0, (n - real) * 4);
-        }
-    }
 }
 
 // Add the partitions' sums in order into grad_x_DB.

@@ -17,7 +17,7 @@ inline __attribute__((always_inline)) void enter(float *score, int64_t *label, i
 }
 
 template <int NV>
-void best_of_tile(const Layer &layer, const float *x, int64_t first, int64_t last, int64_t real, int64_t k,
+void best_of_tile(const Layer &layer, Floats x, int64_t first, int64_t last, int64_t real, int64_t k,
                   float *score, int64_t *best, Work &work) {
     vec bar[NV];  // the k-th best score so far of each document; +∞ for lanes that are none
     for (int v = 0; v < NV; v++)
@@ -42,10 +42,10 @@ void top_k(const Layer &layer, const float *x_DB, int64_t batch, int64_t k, floa
            int threads) {
     const Tiles tiles(batch, layer.group);
     const int count = partitions(layer.labels);
-    Buffer x(layer.features * tiles.lanes()), score(count * tiles.lanes() * k), label_(2 * count * tiles.lanes() * k);
+    const Packed<Floats> x(tiles, x_DB, layer.features);
+    Buffer score(count * tiles.lanes() * k), label_(2 * count * tiles.lanes() * k);
     int64_t *label = reinterpret_cast<int64_t *>(label_.p);
     for (int64_t i = 0; i < count * tiles.lanes() * k; i++) score.p[i] = -INFINITY, label[i] = -1;
-    pack(tiles, x_DB, layer.features, x.p);
 #pragma omp parallel num_threads(threads_for(count, threads))
     {
         Work work(0, layer, layer.group);
@@ -55,7 +55,7 @@ void top_k(const Layer &layer, const float *x_DB, int64_t batch, int64_t k, floa
             for (int64_t t = 0; t < tiles.count; t++) {
                 const int64_t lane = tiles.first(t) * W, at = (p * tiles.lanes() + lane) * k;
                 const int64_t real = tiles.batch - lane;
-                const float *xt = x.p + tiles.at(t, layer.features);
+                const Floats xt = x.tile(t);
 #define CALL(NV) best_of_tile<NV>(layer, xt, first, last, real, k, score.p + at, label + at, work)
                 FOR_WIDTH(tiles.width(t), CALL)
 #undef CALL

@@ -1,6 +1,8 @@
 // The fused step: score, loss gradient, gradients of weights and features, update, a label at a time.
 #pragma once
 
+#include <type_traits>
+
 #include "loss.hpp"
 #include "scores.hpp"
 #include "update.hpp"
@@ -33,9 +35,9 @@ struct Chunk {
     float *g_bias;
 };
 
-template <int NV, Loss LOSS, bool MASKED, class Index>
+template <int NV, Loss LOSS, bool MASKED, class X, class Index>
 void chunk_tile(const Layer &layer, const Index *index, const Step &step, const Chunk &chunk, const Positives &positives, const float *mask,
-                const float *x, float *gx, int64_t lane, int64_t batch, int64_t stride, Work &work) {
+                X x, float *gx, int64_t lane, int64_t batch, int64_t stride, Work &work) {
     const int64_t real = batch - lane < NV * W ? batch - lane : NV * W;
     for (int64_t label = chunk.first; label < chunk.last; label++) {
         const int64_t i = label - chunk.first;
@@ -53,7 +55,7 @@ void chunk_tile(const Layer &layer, const Index *index, const Step &step, const 
             bool begun = chunk.live[i];
             for (int v = 0; v < NV; v++) {
                 if (!(live >> v & 1)) continue;
-                spread<1, NV>(x + v * W, gx + v * W, w, inputs, layer.fan_in, g + v, !begun, work.gw.p + i * stride);
+                spread<1, NV>(x.alone(v), gx + v * W, w, inputs, layer.fan_in, g + v, !begun, work.gw.p + i * stride);
                 begun = true;
             }
         } else
@@ -66,12 +68,12 @@ void chunk_tile(const Layer &layer, const Index *index, const Step &step, const 
 // The same for groups: labels whose gradients are all zero drop out of the products.
 template <int NV, Loss LOSS, bool MASKED>
 void chunk_tile_of_groups(const Layer &layer, const Step &step, const Chunk &chunk, const Positives &positives,
-                          const float *mask, const float *x, float *gx, int64_t lane, int64_t batch, int64_t stride, Work &work) {
+                          const float *mask, Floats x, float *gx, int64_t lane, int64_t batch, int64_t stride, Work &work) {
     const int64_t real = batch - lane < NV * W ? batch - lane : NV * W;
     Group &group = work.group;
     for (int64_t at = chunk.first; at < chunk.last; at += layer.group) {
         int64_t count = 0;
-        each_score_of_group<NV>(layer, chunk.weights + (at - chunk.first) * layer.fan_in, x, at, size_of_group(layer, at, chunk.last), group,
+        each_score_of_group<NV>(layer, chunk.weights + (at - chunk.first) * layer.fan_in, x.p, at, size_of_group(layer, at, chunk.last), group,
                    [&](int64_t label, const vec *z) {
                        const int64_t i = label - chunk.first;
                        vec g[NV], total = {};
@@ -92,15 +94,23 @@ void chunk_tile_of_groups(const Layer &layer, const Step &step, const Chunk &chu
 }
 
 // One tile of a chunk, by the way of its layer; MASKED where not every lane is a document.
-template <int NV, Loss LOSS, bool MASKED, class... Rest>
-inline void tile(const Layer &layer, Rest &&...rest) {
+template <int NV, Loss LOSS, bool MASKED, class X>
+inline void tile(const Layer &layer, const Step &step, const Chunk &chunk, const Positives &positives, const float *mask, X x, float *gx,
+                 int64_t lane, int64_t batch, int64_t stride, Work &work) {
     by_layer<NV>(
-        layer, [&]() { chunk_tile_of_groups<NV, LOSS, MASKED>(layer, rest...); },
-        [&](const auto *index) { chunk_tile<NV, LOSS, MASKED>(layer, index, rest...); });
+        layer,
+        [&]() {
+            if constexpr (std::is_same_v<X, Floats>)  // groups copy the rows that they read, as float32
+                chunk_tile_of_groups<NV, LOSS, MASKED>(layer, step, chunk, positives, mask, x, gx, lane, batch, stride, work);
+        },
+        [&](const auto *index) {
+            chunk_tile<NV, LOSS, MASKED>(layer, index, step, chunk, positives, mask, x, gx, lane, batch, stride, work);
+        });
 }
 
+template <class X>
 void train_partition(const Layer &layer, const Step &step, const Update &update, const Positives &positives,
-                     const Tiles &tiles, const float *mask, const float *x, float *gx, int64_t first, int64_t last,
+                     const Tiles &tiles, const float *mask, const Packed<X> &x, float *gx, int64_t first, int64_t last,
                      ChunkWork &work, StepResult &result) {
     const int64_t stride = work.stride, size = work.size;
     int64_t *from = reinterpret_cast<int64_t *>(work.from.p);
@@ -123,10 +133,11 @@ void train_partition(const Layer &layer, const Step &step, const Update &update,
         }
         from[n] = p;
         for (int64_t t = 0; t < tiles.count; t++) {
-            const int64_t offset = tiles.at(t, layer.features), lane = tiles.first(t) * W;
+            const int64_t lane = tiles.first(t) * W;
+            float *gxt = gx + tiles.at(t, layer.features);
             const bool full = lane + tiles.width(t) * W <= tiles.batch;
 #define TILE_OF(NV, LOSS, MASKED)                                                                                        \
-    tile<NV, LOSS, MASKED>(layer, step, chunk, positives, mask + lane, x + offset, gx + offset, lane, tiles.batch, stride, work)
+    tile<NV, LOSS, MASKED>(layer, step, chunk, positives, mask + lane, x.tile(t), gxt, lane, tiles.batch, stride, work)
 #define TILE_FOR(NV, LOSS) full ? TILE_OF(NV, LOSS, false) : TILE_OF(NV, LOSS, true)
 #define CALL(NV)                            \
     if (step.loss == Loss::squared_hinge)   \
@@ -148,8 +159,9 @@ void train_partition(const Layer &layer, const Step &step, const Update &update,
     result = {work.total_loss(), work.zeros, work.skipped, work.bad};
 }
 
-StepResult train_step(const Layer &layer, const float *x_DB, int64_t batch, const Positives &positives,
-                      const Step &step, const Update &update, float *grad_x_DB, int threads) {
+template <class X>
+StepResult train_step_on(const Layer &layer, const void *x_DB, int64_t batch, const Positives &positives, const Step &step,
+                         const Update &update, float *grad_x_DB, int threads) {
     const Tiles tiles(batch, layer.group);
     Buffer mask(tiles.lanes());
     for (int64_t b = 0; b < tiles.lanes(); b++) {
@@ -157,9 +169,9 @@ StepResult train_step(const Layer &layer, const float *x_DB, int64_t batch, cons
         std::memcpy(mask.p + b, &real, 4);
     }
     StepResult results[MAX_PARTITIONS];
-    over_partitions(
-        layer, tiles, x_DB, grad_x_DB, threads, [&]() { return ChunkWork(layer, tiles); },
-        [&](int p, const float *x, float *gx, int64_t first, int64_t last, ChunkWork &work) {
+    over_partitions<X>(
+        layer, tiles, static_cast<const typename X::Input *>(x_DB), grad_x_DB, threads, [&]() { return ChunkWork(layer, tiles); },
+        [&](int p, const Packed<X> &x, float *gx, int64_t first, int64_t last, ChunkWork &work) {
             train_partition(layer, step, update, positives, tiles, mask.p, x, gx, first, last, work, results[p]);
         });
     StepResult sum{0, 0, 0, -1};
@@ -171,6 +183,11 @@ StepResult train_step(const Layer &layer, const float *x_DB, int64_t batch, cons
     }
     sum.loss /= (double)batch;
     return sum;
+}
+
+StepResult train_step(const Layer &layer, const void *x_DB, bool bf16, int64_t batch, const Positives &positives, const Step &step,
+                      const Update &update, float *grad_x_DB, int threads) {
+    return (bf16 ? train_step_on<Twins> : train_step_on<Floats>)(layer, x_DB, batch, positives, step, update, grad_x_DB, threads);
 }
 
 }  // namespace

@@ -48,14 +48,14 @@ inline int threads_for(int count, int threads) { return threads < count ? thread
 
 // Calls body(p, x, gx, first, last, work) for every partition p and its labels [first, last), with the packed features and the
 // partition's own sum of their gradients; every thread makes its work once. The sums are added in order into grad_x_DB.
-template <class Make, class Body>
-void over_partitions(const Layer &layer, const Tiles &tiles, const float *x_DB, float *grad_x_DB, int threads, Make &&make,
+template <class X, class Make, class Body>
+void over_partitions(const Layer &layer, const Tiles &tiles, const typename X::Input *x_DB, float *grad_x_DB, int threads, Make &&make,
                      Body &&body) {
     const int count = partitions(layer.labels);
     const int64_t size = layer.features * tiles.lanes();
-    Buffer x(size), sums(APART + size * count);
+    const Packed<X> x(tiles, x_DB, layer.features);
+    Buffer sums(APART + size * count);
     float *gx = sums.p + APART;
-    pack(tiles, x_DB, layer.features, x.p);
 #pragma omp parallel num_threads(threads_for(count, threads))
     {
         auto work = make();
@@ -63,7 +63,7 @@ void over_partitions(const Layer &layer, const Tiles &tiles, const float *x_DB, 
         for (int p = 0; p < count; p++) {
             float *own = gx + p * size;
             std::memset(own, 0, size * 4);
-            body(p, x.p, own, bound(layer, p, count), bound(layer, p + 1, count), work);
+            body(p, x, own, bound(layer, p, count), bound(layer, p + 1, count), work);
         }
     }
     unpack(tiles, gx, count, layer.features, grad_x_DB, threads);
