@@ -1,5 +1,7 @@
 """A frozen encoder: features computed once, nothing of it trained or saved."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -39,6 +41,49 @@ def test_features_are_the_transformers_and_computed_once_a_document() -> None:
     assert torch.equal(encoder.train()(TOKENS, OFFSETS), x_BD) and encoder.kept == 2
 
 
+def lists(*documents: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """A split as a token store has it."""
+    ends = np.cumsum([0, *(len(d) for d in documents)])
+    return np.array([t for d in documents for t in d], dtype=np.uint16), ends
+
+
+def test_features_computed_ahead_are_the_same_whatever_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equally long documents pass the transformer together, in an order that the corpus alone decides."""
+    rng = np.random.default_rng(0)
+    documents = [[101, *rng.integers(1000, 9000, size=n % 5), 102] for n in range(40)]
+    monkeypatch.setattr("xmcbench.encoder.frozen.DOCUMENTS", 3)
+    ahead, other = frozen(), frozen()
+    cpu = torch.device("cpu")
+    ahead.prepare([lists(*documents[:25]), lists(*documents[25:])], cpu)
+    other.prepare([lists(*documents[::-1])], cpu)
+    token_T = torch.tensor([t for d in documents for t in d])
+    offset_B = torch.tensor(np.cumsum([0, *(len(d) for d in documents[:-1])]))
+    kept = ahead.kept
+    x_BD = ahead(token_T, offset_B)
+    assert ahead.kept == kept == len({tuple(d) for d in documents}), "nothing is left to compute"
+    assert torch.equal(x_BD, other(token_T, offset_B))
+    torch.testing.assert_close(x_BD, frozen()(token_T, offset_B), atol=1e-5, rtol=1e-4)
+    # A second split adds its own and leaves the first alone; documents that were given before are not computed again.
+    ahead.prepare([lists([101, 5, 102], *documents)], cpu)
+    assert ahead.kept == kept + 1 and torch.equal(ahead(token_T, offset_B), x_BD)
+
+
+def test_what_is_computed_ahead_can_be_stopped_and_gone_on_with() -> None:
+    encoder, documents = frozen(), lists([101, 102], [101, 7, 102], [101, 7, 8, 102])
+
+    class Stopped(Exception):
+        pass
+
+    def alive() -> None:
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        encoder.prepare([documents], torch.device("cpu"), alive)
+    assert encoder.kept == 1
+    encoder.prepare([documents], torch.device("cpu"))
+    assert encoder.kept == 3
+
+
 def test_nothing_of_it_is_trained_or_saved() -> None:
     encoder = frozen()
     assert not list(encoder.parameters()) and not encoder.state_dict()
@@ -64,13 +109,17 @@ def test_output_layer_and_heads_train_on_it(
     store, tokens = PreparedStore.open(smoke.sample), TokenStore.open(folder)
     group_L = torch.arange(store.labels) % 256 if recipe.auxiliary is not None else None
     network = Network(recipe, store.labels, tokens.vocabulary, tokens.pad_id, lambda: np.ones(1), group_L)
-    trainer = Trainer(
-        recipe, network, Batches([store.split("train")], [tokens.split("train")], 16, seed=1), lambda _: []
-    )
+    split, (values, offsets) = store.split("train"), tokens.split("train")
+    few = replace(split, documents=40, indptr=split.indptr[:41])
+    trainer = Trainer(recipe, network, Batches([few], [(values, offsets[:41])], 16, seed=1), lambda _: [])
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    trainer.prepare()
+    assert isinstance(network.encoder, Frozen)
+    kept = network.encoder.kept
+    assert kept > 0 and trainer.clocks["running"] > 0, "its time is the first epoch's"
     steps = trainer.run()
     losses = [next(steps) for _ in range(2)]
-    assert losses == [1, 2]
+    assert losses == [1, 2] and network.encoder.kept == kept
     changed = {
         name.split(".")[0] for name, p in network.named_parameters() if not torch.equal(p, before[name])
     }

@@ -68,7 +68,7 @@ class Batches:
         length_bucket: int = 0,
     ) -> None:
         self._labels = _Lists([(s.indices, s.indptr) for s in splits])
-        self._tokens = _Lists(tokens)
+        self.tokens, self._tokens = tokens, _Lists(tokens)
         self.documents = self._labels.rows
         assert self._tokens.rows == self.documents, "tokens and labels are of different documents"
         self.batch_size, self.seed, self.length_bucket = batch_size, seed, length_bucket

@@ -3,16 +3,20 @@
 Shapes: B documents, T tokens of the whole batch laid end to end, V vocabulary, D features.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from xmcbench.encoder.velora import compress
 from xmcbench.errors import ConfigError, allowed
 from xmcbench.recipe import Encoder as Recipe
 from xmcbench.recipe import modules_of
+
+#: Documents of one or more splits: their tokens end to end, and where each begins (and the last one ends).
+TokenLists = Sequence[tuple[np.ndarray, np.ndarray]]
 
 
 class Encoder(nn.Module):
@@ -24,6 +28,14 @@ class Encoder(nn.Module):
     def forward(self, token_T: Tensor, offset_B: Tensor) -> Tensor:
         """Return x_BD. token_T: int64, all documents end to end. offset_B: where each begins."""
         raise TypeError(f"{type(self).__name__} does not state its forward pass")
+
+    def prepare(
+        self, splits: TokenLists, device: torch.device, alive: Callable[[], None] | None = None
+    ) -> None:
+        """Compute ahead what the documents of whole splits need, if there is such a thing; most encoders have none.
+
+        alive: called now and then (may raise).
+        """
 
     def sparse_parameters(self) -> list[nn.Parameter]:
         """Return the parameters whose gradients touch only the rows a batch used."""

@@ -92,6 +92,12 @@ class Trainer:
         #: Bytes by kind: `declared` by the layer, and `measured` in the second step (the first makes optimiser state).
         self.memory_bytes: dict[str, dict[str, int]] = {}
 
+    def prepare(self, alive: Callable[[], None] | None = None) -> None:
+        """Let the encoder compute ahead what it can; its time is the epoch's. alive: called now and then (may raise)."""
+        began = time.perf_counter()
+        self.network.encoder.prepare(self.batches.tokens, self.device, alive)
+        self.clocks["running"] += time.perf_counter() - began
+
     def run(self) -> Iterator[int]:
         """Train to the end, yielding the step count after every step; the caller saves and stops in between."""
         self.network.train()

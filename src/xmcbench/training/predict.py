@@ -43,6 +43,7 @@ def predict(
     label_Nk = np.full((split.documents, k), -1, dtype=np.int32)
     score_Nk = np.full((split.documents, k), -np.inf, dtype=np.float32)
     began = time.perf_counter()
+    network.encoder.prepare([tokens], device, alive)
     row = 0
     for batch in sequential(split, tokens, batch_size):
         batch = batch.to(device)

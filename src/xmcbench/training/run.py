@@ -135,6 +135,15 @@ def _train(
     trainer: Trainer, run_folder: Path, checkpoint_seconds: float, stop: StopRequest, log: logging.Logger
 ) -> None:
     recipe = trainer.recipe
+
+    def alive() -> None:
+        if stop:
+            raise Interrupted(
+                f"{stop.signal}: no step was taken since the last checkpoint; run again to go on"
+            )
+
+    if trainer.step < trainer.total:
+        trainer.prepare(alive)
     saved_at, saved_step = time.monotonic(), trainer.step
     name = f"{recipe.method} seed{recipe.seed}"
     with tqdm(total=trainer.total, initial=trainer.step, desc=name, unit="step", mininterval=1.0) as bar:
