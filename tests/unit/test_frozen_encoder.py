@@ -1,6 +1,8 @@
 """A frozen encoder: features computed once, nothing of it trained or saved."""
 
+import logging
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,11 +12,15 @@ from xmcbench.data.batches import Batches
 from xmcbench.data.store import PreparedStore
 from xmcbench.data.tokens import TokenStore, tokenise
 from xmcbench.encoder import build
+from xmcbench.encoder.encoder import Encoder, TokenLists
 from xmcbench.encoder.frozen import Frozen
+from xmcbench.errors import Interrupted
 from xmcbench.plan import Project, Run
-from xmcbench.recipe import Encoder, TrainRecipe
+from xmcbench.recipe import Encoder as Recipe
+from xmcbench.recipe import TrainRecipe
 from xmcbench.training.loop import Trainer
 from xmcbench.training.network import Network
+from xmcbench.training.run import train_run
 
 from ..conftest import SmokeData
 
@@ -23,7 +29,7 @@ OFFSETS = torch.tensor([0, 3, 7])
 
 
 def frozen() -> Frozen:
-    encoder = build(Encoder(kind="frozen"), 30522, 0, lambda: np.ones(30522))
+    encoder = build(Recipe(kind="frozen"), 30522, 0, lambda: np.ones(30522))
     assert isinstance(encoder, Frozen)
     return encoder
 
@@ -32,7 +38,7 @@ def test_features_are_the_transformers_and_computed_once_a_document() -> None:
     encoder = frozen()
     x_BD = encoder(TOKENS, OFFSETS)
     assert encoder.kept == 2, "the first and the last document are equal"
-    transformer = build(Encoder(kind="transformer"), 30522, 0, lambda: np.ones(30522)).eval()
+    transformer = build(Recipe(kind="transformer"), 30522, 0, lambda: np.ones(30522)).eval()
     with torch.no_grad():
         torch.testing.assert_close(x_BD, transformer(TOKENS, OFFSETS), atol=1e-5, rtol=1e-4)
     # Whatever the batch, the same bits: a resumed run sees its documents in other company.
@@ -82,6 +88,37 @@ def test_what_is_computed_ahead_can_be_stopped_and_gone_on_with() -> None:
     assert encoder.kept == 1
     encoder.prepare([documents], torch.device("cpu"))
     assert encoder.kept == 3
+
+
+def test_a_run_that_goes_on_asks_for_splits_in_the_same_order(
+    smoke: SmokeData, smoke_runs: dict[str, Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Documents of two splits would else be computed in other company; also where all that is left is to predict."""
+    recipe = smoke_runs["fixed_fan_in_set"].recipe
+    assert isinstance(recipe, TrainRecipe)
+    recipe = recipe.model_copy(update={"training": recipe.training.model_copy(update={"epochs": 1})})
+    asked: list[tuple[int, ...]] = []
+
+    def prepare(self: Encoder, splits: TokenLists, device: torch.device, alive: object = None) -> None:
+        asked.append(tuple(len(offsets) - 1 for _, offsets in splits))
+
+    def stopped(*_: object) -> None:
+        raise Interrupted("SIGTERM")
+
+    def run() -> list[tuple[int, ...]]:
+        asked.clear()
+        train_run(recipe, tmp_path / "run", smoke.sample, smoke.tokens, None, 60.0, logging.getLogger())
+        return list(dict.fromkeys(asked))
+
+    monkeypatch.setattr(Encoder, "prepare", prepare)
+    with monkeypatch.context() as early, pytest.raises(Interrupted):
+        early.setattr("xmcbench.training.run._publish", stopped)
+        run()
+    before = list(dict.fromkeys(asked))
+    after = run()
+    store = PreparedStore.open(smoke.sample)
+    train, validation, test = (store.split(name).documents for name in ("train", "validation", "test"))
+    assert before == [(train,), (validation,)] and after == [(train,), (validation,), (test,)]
 
 
 def test_nothing_of_it_is_trained_or_saved() -> None:

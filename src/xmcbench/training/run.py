@@ -81,6 +81,7 @@ def train_run(
         if found is not None:
             trainer.restore(found)
             log.info("going on after step %d of %d", trainer.step, trainer.total)
+        _prepare(trainer, tokens, stop)
         _train(trainer, run_folder, checkpoint_seconds, stop, log)
         trainer.checkpoint()  # reads the clocks and the peak of training, before prediction adds to them
         _publish(trainer, store, tokens, k, run_folder, stop, log)
@@ -131,19 +132,25 @@ def read_order(recipe: TrainRecipe, store: PreparedStore, file: Path | None) -> 
     return torch.from_numpy(order_of(output.label_order, store.label_counts("train"), groups, head))
 
 
+def _prepare(trainer: Trainer, tokens: TokenStore, stop: StopRequest) -> None:
+    """Let the encoder compute ahead: always training, then validation, then (before it is predicted) test documents.
+
+    What a frozen encoder computes together are the documents of a split that were in none before, so that a run which goes on,
+    even one that has only to predict, must ask in this order too.
+    """
+
+    def alive() -> None:
+        if stop:
+            raise Interrupted(f"{stop.signal}: no step was taken since the last save; run again to go on")
+
+    trainer.prepare(alive)
+    trainer.network.encoder.prepare([tokens.split("validation")], trainer.device, alive)
+
+
 def _train(
     trainer: Trainer, run_folder: Path, checkpoint_seconds: float, stop: StopRequest, log: logging.Logger
 ) -> None:
     recipe = trainer.recipe
-
-    def alive() -> None:
-        if stop:
-            raise Interrupted(
-                f"{stop.signal}: no step was taken since the last checkpoint; run again to go on"
-            )
-
-    if trainer.step < trainer.total:
-        trainer.prepare(alive)
     saved_at, saved_step = time.monotonic(), trainer.step
     name = f"{recipe.method} seed{recipe.seed}"
     with tqdm(total=trainer.total, initial=trainer.step, desc=name, unit="step", mininterval=1.0) as bar:
