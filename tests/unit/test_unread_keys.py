@@ -62,6 +62,21 @@ def test_a_topology_is_for_layers_that_rewire_so(recipe: Output, topology: Topol
         layer_of(recipe.kind).require_read(recipe, topology)
 
 
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"feature_dtype": "bfloat16", "scores": "materialise"}, "output.feature_dtype: bfloat16 needs"),
+        ({"weight_dtype": "bfloat16", "scores": "materialise"}, "output.weight_dtype: bfloat16 needs"),
+        ({"weight_dtype": "float8_e4m3fn"}, "output.weight_dtype: float8_e4m3fn has no"),
+    ],
+)
+def test_what_no_kernel_computes_is_refused_before_there_is_a_layer(
+    settings: dict[str, str], named: str
+) -> None:
+    with pytest.raises(ConfigError, match=f"^{named} .*; allowed: "):
+        layer_of("fixed_fan_in").require_read(Output.model_validate({"kind": "fixed_fan_in", **settings}))
+
+
 def test_a_run_refuses_it_before_it_trains(smoke: SmokeData) -> None:
     recipe = TrainRecipe(dataset="d", method="m", budget="b", topology=Topology())
     with pytest.raises(ConfigError, match=r"^topology: output\.kind dense has no connections"):

@@ -35,6 +35,17 @@ def require_topology_keys(topology: Topology, reads: Set[str], rewires: bool, ki
     _require(topology, "topology", (Topology.model_fields.keys() - SPECIAL) | own, kind)
 
 
+def require_fan_in_kernel(recipe: Output) -> None:
+    """Raise ConfigError if no kernel of fixed fan-in computes in the dtypes that are asked for."""
+    if recipe.weight_dtype == "float8_e4m3fn":
+        raise ConfigError(
+            f"output.weight_dtype: {recipe.weight_dtype} has no fan-in kernel; allowed: float32, bfloat16"
+        )
+    for key in ("weight_dtype", "feature_dtype"):
+        if getattr(recipe, key) == "bfloat16" and recipe.scores == "materialise":
+            raise ConfigError(f"output.{key}: bfloat16 needs the streaming step; allowed: scores: stream")
+
+
 def _require(section: Section, name: str, read: Set[str], kind: str) -> None:
     for key, value in section.model_dump(exclude_defaults=True).items():
         if key not in read:

@@ -15,6 +15,7 @@ from xmcbench.kernels import blocks, choose, cpu_scratch, operators, rewiring
 from xmcbench.kernels.blocks import Loss
 from xmcbench.kernels.triton.shapes import MOST_PLACES, scratch_bytes
 from xmcbench.kernels.update import Update, update_of
+from xmcbench.output._keys import require_fan_in_kernel
 from xmcbench.output.layer import GrowthBatch, OutputLayer, StepResult, required, uniform
 from xmcbench.positives import Positives
 from xmcbench.recipe import Output
@@ -56,13 +57,7 @@ class FixedFanIn(OutputLayer):
         self.fan_in = required(recipe.fan_in, "output.fan_in", recipe.kind)
         if self.fan_in > features:
             raise ConfigError(f"output.fan_in: {self.fan_in} of {features} features; allowed: 1 … {features}")
-        if recipe.weight_dtype == "float8_e4m3fn":
-            raise ConfigError(
-                f"output.weight_dtype: {recipe.weight_dtype} has no fan-in kernel; allowed: float32, bfloat16"
-            )
-        for key in ("weight_dtype", "feature_dtype"):
-            if getattr(recipe, key) == "bfloat16" and recipe.scores == "materialise":
-                raise ConfigError(f"output.{key}: bfloat16 needs the streaming step; allowed: scores: stream")
+        require_fan_in_kernel(recipe)
         self.group = self.labels_a_row(recipe)
         self.streams = recipe.scores == "stream"
         self.rounds_features = recipe.feature_dtype == "bfloat16"
@@ -73,6 +68,12 @@ class FixedFanIn(OutputLayer):
         self.weight_LK = nn.Parameter(weight_LK.detach().to(getattr(torch, recipe.weight_dtype)))
         self.register_buffer(self.index_name, index_HK.to(index_dtype))
         self.bias_L = nn.Parameter(torch.full((labels,), recipe.initial_bias))
+
+    @classmethod
+    def require_read(cls, output: Output, topology: TopologyRecipe | None = None) -> None:
+        """Raise ConfigError as every layer does, and where no kernel computes what is asked for."""
+        super().require_read(output, topology)
+        require_fan_in_kernel(output)
 
     def labels_a_row(self, recipe: Output) -> int:
         """Return how many labels share a row of inputs, G."""
