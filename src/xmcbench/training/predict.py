@@ -12,11 +12,9 @@ import numpy as np
 import torch
 
 from xmcbench.atomic import replacing
-from xmcbench.data.batches import sequential
+from xmcbench.data.batches import Tokens, sequential
 from xmcbench.data.store import Split
 from xmcbench.training.network import Network
-
-Tokens = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)

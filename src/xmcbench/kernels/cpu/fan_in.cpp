@@ -26,7 +26,8 @@
 // a label there, from 16 thousand labels to 2.8 million.
 // Features in bfloat16 (features.hpp; sums and gx stay float32) move 2 lines of x for 4, for a shift and a mask in place of a load. The
 // operator there, in turns, medians of 15, L = 131,072: 0.86, 0.81, 0.79 of the time at B = 64 (K = 32, 64, 128), 0.85, 0.80, 0.75 at
-// 128 (and rounded features are not what the claims are made of). The AVX2 kernels, on the same machine, gain little: 1.04, 1.00, 0.94 and 1.06, 1.01, 0.95.
+// 128 (and rounded features are not what the claims are made of). The AVX2 kernels, on the same machine, gain nothing below K = 128:
+// 1.04, 1.00, 0.94 and 1.06, 1.01, 0.95.
 // The loss's exponential by a table of 32 mantissas and a square (vector.hpp), in turns with a polynomial of fifth degree: 0.98 of the
 // step's time at K = 32, B = 64 (0.97 with features in bfloat16, 0.98 to 1.0 for groups of 16 and 32), 1.0 at K = 64 or B = 128.
 // Core cycles a connection and 32 documents on Zen 3 (2.95 GHz, best of 300): scores 3.3 with all rows in L1 and 4.0 with 768 inputs;
