@@ -253,13 +253,15 @@ def check_devices(runs: list[Run]) -> None:
 
 
 def check_layers(runs: Iterable[Run]) -> None:
-    """Raise ConfigError if a recipe sets a key that its output layer does not read; imports torch."""
+    """Raise ConfigError if a recipe sets a key that its encoder or output layer does not read; imports torch."""
+    from xmcbench.encoder.encoder import require_encoder_keys
     from xmcbench.output.layer import layer_of
 
     for run in runs:
         if isinstance(run.recipe, TrainRecipe):
             its = run.recipe
             try:
+                require_encoder_keys(its.encoder)
                 layer_of(its.output.kind).require_read(its.output, its.topology)
             except ConfigError as error:
                 raise ConfigError(

@@ -1,16 +1,19 @@
-"""A key that would change nothing is refused: by the layer, by a run, and by `xmcbench check` before anything runs."""
+"""A key that would change nothing is refused: by the layer or encoder, by a run, and by `xmcbench check` before anything runs."""
 
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from xmcbench.encoder.encoder import SHARED, require_encoder_keys
+from xmcbench.encoder.encoder import build as build_encoder
 from xmcbench.errors import ConfigError
 from xmcbench.output import FixedFanIn, build
 from xmcbench.output.layer import layer_of
 from xmcbench.plan import Project, check_layers
-from xmcbench.recipe import Output, Topology, TrainRecipe
+from xmcbench.recipe import Encoder, Output, Topology, TrainRecipe, Velora
 from xmcbench.recipe_sections import output_kinds
 
 from ..conftest import ROOT, SmokeData
@@ -41,6 +44,36 @@ def test_a_layer_refuses_a_key_that_it_does_not_read(recipe: Output, named: str)
 def test_so_does_a_layer_in_a_users_own_model() -> None:
     with pytest.raises(ConfigError, match=r"^output\.group: 4 would change nothing"):
         FixedFanIn(8, 5, fan_in=2, group=4)
+
+
+VELORA = Velora(sub_tokens=4, layers=("hidden",))
+
+
+@pytest.mark.parametrize(
+    ("recipe", "named"),
+    [
+        (Encoder(kind="bag", pooling="cls"), "encoder.pooling: 'cls'"),
+        (Encoder(kind="transformer", token_dropout=0.5), "encoder.token_dropout: 0.5"),
+        (Encoder(kind="transformer", hidden=64), "encoder.hidden: 64"),
+        (Encoder(kind="frozen", activation_checkpointing=True), "encoder.activation_checkpointing: True"),
+        (Encoder(kind="frozen", velora=VELORA), "encoder.velora: {.*}"),
+    ],
+    ids=lambda value: value.kind if isinstance(value, Encoder) else "",
+)
+def test_an_encoder_refuses_a_key_that_it_does_not_read(recipe: Encoder, named: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{named} would change nothing, .* {recipe.kind} .*; allowed: "):
+        build_encoder(recipe, 30_522, 0, lambda: np.ones(30_522))
+
+
+def test_every_key_of_the_encoder_section_is_read_by_some_kind() -> None:
+    own = {
+        "bag": {"hidden": 64, "embedding_scale": 2.0, "token_dropout": 0.1},
+        "transformer": {"pooling": "cls", "activation_checkpointing": True, "velora": VELORA},
+        "frozen": {"pooling": "cls"},
+    }
+    for kind, settings in own.items():
+        require_encoder_keys(Encoder(kind=kind, **settings))
+    assert SHARED | {key for settings in own.values() for key in settings} == Encoder.model_fields.keys()
 
 
 @pytest.mark.parametrize(
@@ -89,13 +122,15 @@ def test_what_a_layer_says_to_read_is_a_key(kind: str) -> None:
     assert layer_of(kind).reads <= known
 
 
-def test_check_names_the_method_and_what_we_plan_passes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("recipe", "named"),
+    [("output: {rank: 8}", "output.rank: 8"), ("encoder: {pooling: cls}", "encoder.pooling: 'cls'")],
+)
+def test_check_names_the_method_and_what_we_plan_passes(tmp_path: Path, recipe: str, named: str) -> None:
     check_layers(Project(ROOT / "config").check())
     config = tmp_path / "config"
     shutil.copytree(ROOT / "config", config)
-    own = "extends: fixed_fan_in_set\nlabel: Mine\norder: 999\nrecipe: {output: {rank: 8}}\n"
+    own = f"extends: fixed_fan_in_set\nlabel: Mine\norder: 999\nrecipe: {{{recipe}}}\n"
     (config / "methods/mine.yaml").write_text(own)
-    with pytest.raises(
-        ConfigError, match=r"^config/methods/mine\.yaml .*: output\.rank: 8 would change nothing"
-    ):
+    with pytest.raises(ConfigError, match=rf"^config/methods/mine\.yaml .*: {named} would change nothing"):
         check_layers(Project(config).runs("methods"))

@@ -17,6 +17,9 @@ from xmcbench.errors import ConfigError, DataError
 from xmcbench.packaged_minilm import folder as packaged_folder
 from xmcbench.recipe import Encoder as Recipe
 
+#: Keys of the recipe's encoder section that this kind reads, beside those of every kind.
+READS = frozenset({"hidden", "embedding_scale", "token_dropout", "activation_checkpointing", "velora"})
+
 WORD_EMBEDDINGS = ("embeddings.word_embeddings.weight", "bert.embeddings.word_embeddings.weight")
 
 

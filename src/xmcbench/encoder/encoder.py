@@ -5,6 +5,7 @@ Shapes: B documents, T tokens of the whole batch laid end to end, V vocabulary, 
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -14,6 +15,11 @@ from xmcbench.encoder.velora import compress
 from xmcbench.errors import ConfigError, allowed
 from xmcbench.recipe import Encoder as Recipe
 from xmcbench.recipe import modules_of
+from xmcbench.unread_keys import require_read
+
+#: Keys of the encoder section that every kind reads, or the engine for it. A frozen encoder's optimiser has nothing to do, but a
+#: method that freezes another's encoder has the section from there.
+SHARED = frozenset({"kind", "pretrained", "features", "autocast", "dropout", "optimizer"})
 
 #: Documents of one or more splits: their tokens end to end, and where each begins (and the last one ends).
 TokenLists = Sequence[tuple[np.ndarray, np.ndarray]]
@@ -47,6 +53,12 @@ class Encoder(nn.Module):
         return [p for p in self.parameters() if id(p) not in sparse]
 
 
+def require_encoder_keys(recipe: Recipe) -> None:
+    """Raise ConfigError if a key is set that this kind of encoder does not read: its module's `READS` beside the shared ones."""
+    reads: frozenset[str] = _module(recipe.kind).READS
+    require_read(recipe, "encoder", SHARED | reads, f"encoder.kind {recipe.kind}")
+
+
 def build(
     recipe: Recipe, vocabulary: int, pad_id: int, inverse_frequency: Callable[[], np.ndarray]
 ) -> Encoder:
@@ -54,13 +66,17 @@ def build(
 
     inverse_frequency: computes the IDF weight of every token (V); only encoders that need it call it.
     """
-    kinds = [m for m in modules_of("encoder") if m not in {"encoder", "velora"}]
-    if recipe.kind not in kinds:
-        raise ConfigError(f"encoder.kind: unknown value {recipe.kind!r}; {allowed(kinds)}")
-    encoder = import_module(f"xmcbench.encoder.{recipe.kind}").build(
-        recipe, vocabulary, pad_id, inverse_frequency
-    )
+    module = _module(recipe.kind)
+    require_encoder_keys(recipe)
+    encoder = module.build(recipe, vocabulary, pad_id, inverse_frequency)
     assert isinstance(encoder, Encoder)
     if recipe.velora is not None:
         compress(encoder, recipe.velora)
     return encoder
+
+
+def _module(kind: str) -> ModuleType:
+    kinds = [m for m in modules_of("encoder") if m not in {"encoder", "velora"}]
+    if kind not in kinds:
+        raise ConfigError(f"encoder.kind: unknown value {kind!r}; {allowed(kinds)}")
+    return import_module(f"xmcbench.encoder.{kind}")

@@ -17,6 +17,9 @@ from xmcbench.encoder.transformer import Transformer
 from xmcbench.encoder.transformer import build as build_transformer
 from xmcbench.recipe import Encoder as Recipe
 
+#: Keys of the recipe's encoder section that this kind reads, beside those of every kind.
+READS = frozenset({"pooling"})
+
 #: Documents, and their tokens, that `prepare` hands to the transformer at a time. One document alone waits for the weights to be
 #: read: MiniLM takes 8.1 ms for one of 12 tokens on two cores, 2.0 ms for one of 32, 1.9 of 64, 1.8 of 256.
 DOCUMENTS, TOKENS = 64, 4096

@@ -14,6 +14,9 @@ from xmcbench.errors import ConfigError, DataError
 from xmcbench.packaged_minilm import folder as packaged_folder
 from xmcbench.recipe import Encoder as Recipe
 
+#: Keys of the recipe's encoder section that this kind reads, beside those of every kind.
+READS = frozenset({"pooling", "activation_checkpointing", "velora"})
+
 
 class Transformer(Encoder):
     """Pads the batch to its longest document and pools the last layer: masked mean, or the first token."""

@@ -1,10 +1,10 @@
-"""Which keys of a recipe a layer reads: one that would change nothing is refused, so that no run is taken for another."""
+"""Which keys of a recipe a layer reads: one that would change nothing is refused (`xmcbench.unread_keys`)."""
 
 from collections.abc import Set
 
 from xmcbench.errors import ConfigError
 from xmcbench.recipe import Output, Topology
-from xmcbench.recipe_sections import Section
+from xmcbench.unread_keys import require_read
 
 #: Keys of the output section that every layer reads, or the engine for it.
 SHARED = frozenset(
@@ -24,7 +24,8 @@ SPECIAL = frozenset({"ablation", "removed_channels", "kept_channels"})
 
 def require_output_keys(output: Output, reads: Set[str]) -> None:
     """Raise ConfigError if a key of the section is set that a layer, which reads `reads` beside the shared ones, does not read."""
-    _require(output, "output", SHARED | {key for key in reads if "." not in key}, output.kind)
+    own = {key for key in reads if "." not in key}
+    require_read(output, "output", SHARED | own, f"output.kind {output.kind}")
 
 
 def require_topology_keys(topology: Topology, reads: Set[str], rewires: bool, kind: str) -> None:
@@ -32,7 +33,7 @@ def require_topology_keys(topology: Topology, reads: Set[str], rewires: bool, ki
     if not rewires:
         raise ConfigError(f"topology: output.kind {kind} has no connections to rewire; allowed: null")
     own = {key.removeprefix("topology.") for key in reads if key.startswith("topology.")}
-    _require(topology, "topology", (Topology.model_fields.keys() - SPECIAL) | own, kind)
+    require_read(topology, "topology", (Topology.model_fields.keys() - SPECIAL) | own, f"output.kind {kind}")
 
 
 def require_fan_in_kernel(recipe: Output) -> None:
@@ -44,12 +45,3 @@ def require_fan_in_kernel(recipe: Output) -> None:
     for key in ("weight_dtype", "feature_dtype"):
         if getattr(recipe, key) == "bfloat16" and recipe.scores == "materialise":
             raise ConfigError(f"output.{key}: bfloat16 needs the streaming step; allowed: scores: stream")
-
-
-def _require(section: Section, name: str, read: Set[str], kind: str) -> None:
-    for key, value in section.model_dump(exclude_defaults=True).items():
-        if key not in read:
-            raise ConfigError(
-                f"{name}.{key}: {value!r} would change nothing, output.kind {kind} does not read it; "
-                f"allowed: {', '.join(sorted(read))}"
-            )
