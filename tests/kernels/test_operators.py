@@ -10,7 +10,7 @@ from torch import nn
 
 from xmcbench.errors import ConfigError, KernelError, NonFiniteError
 from xmcbench.kernels import choose, dispatch, operators, reference
-from xmcbench.kernels.update import update_of
+from xmcbench.kernels.update import Update, update_of
 from xmcbench.output import FixedFanIn, build
 from xmcbench.output.layer import GrowthBatch
 from xmcbench.positives import Positives
@@ -47,6 +47,21 @@ def test_opcheck_of_the_operators_that_torch_has_not(backend: str) -> None:
     rest = (*case.layer, *moments, *case.pairs, None, 0, 1.0, 2, numbers, 0, backend)
     for features_DB in (x_DB, x_DB.bfloat16()):
         torch.library.opcheck(operators._train_step, (features_DB, *rest))
+
+
+@pytest.mark.parametrize("backend", [b for b in ALL if b != "torch"])
+def test_autograd_notices_that_a_fused_step_moved_what_it_had_kept(backend: str) -> None:
+    case = make(6, 9, 12, 4)
+    weight_LK, index_LK, bias_L = case.layer[:3]
+    weight_LK = weight_LK.clone().requires_grad_(True)
+    kept = weight_LK.square().sum()
+    settings = Update("sgd", rate=0.1), Update("sgd", rate=0.1)
+    with torch.no_grad():
+        operators.train_step(
+            case.x_BD.t(), weight_LK, index_LK, bias_L, *case.pairs, *settings, loss="bce", backend=backend
+        )
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        kept.backward()
 
 
 @pytest.mark.parametrize("group", [1, 3])
