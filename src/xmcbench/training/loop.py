@@ -31,6 +31,7 @@ from xmcbench.training.hardware import peak_rss_bytes
 from xmcbench.training.losses import LOSSES
 from xmcbench.training.memory_meter import MemoryMeter, declared_memory, known_tensors, measured_memory
 from xmcbench.training.network import Network
+from xmcbench.training.seeding import seed_generators
 
 Validate = Callable[[Network], list[dict[str, Any]]]
 
@@ -200,7 +201,8 @@ class Trainer:
         """Pass micro-batch `number` of the step through the encoder; equal numbers draw the same dropout."""
         recipe, network = self.recipe, self.network
         # Dropout is a function of (seed, step, micro-batch), so that a resumed run and a second pass repeat it.
-        torch.manual_seed(derive(recipe.seed, f"step, micro-batch {number}" if number else "step", self.step))
+        purpose = f"step, micro-batch {number}" if number else "step"
+        seed_generators(self.device, derive(recipe.seed, purpose, self.step))
         with torch.autocast(
             part.token_T.device.type,
             getattr(torch, recipe.encoder.autocast or "bfloat16"),
