@@ -2,6 +2,8 @@
 
 import copy
 import os
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -99,6 +101,15 @@ def test_an_ordinary_module_on_a_users_own_model(backend: str) -> None:
     other[2].index_LK.zero_()
     other.load_state_dict(model.state_dict())
     assert torch.equal(other(x), model(x))
+
+
+def test_the_module_may_be_loaded_again() -> None:
+    """As notebooks do; in a process of its own, because the old operators are gone then."""
+    code = (
+        "import importlib; from xmcbench.kernels import operators; importlib.reload(operators); print('well')"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert found.stdout == "well\n", found.stderr
 
 
 def test_compiles_without_a_graph_break_and_follows_autocast() -> None:
