@@ -54,8 +54,8 @@ class Encoder(nn.Module):
 
 
 def require_encoder_keys(recipe: Recipe) -> None:
-    """Raise ConfigError if a key is set that this kind of encoder does not read: its module's `READS` beside the shared ones."""
-    reads: frozenset[str] = _module(recipe.kind).READS
+    """Raise ConfigError if a key is set that this kind of encoder does not read: its module's `READS`, if any, beside the shared ones."""
+    reads: frozenset[str] = getattr(_module(recipe.kind), "READS", frozenset())
     require_read(recipe, "encoder", SHARED | reads, f"encoder.kind {recipe.kind}")
 
 
