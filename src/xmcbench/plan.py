@@ -39,7 +39,7 @@ __all__ = [
     "Run",
     "by_folder",
     "check_devices",
-    "check_layers",
+    "check_keys",
     "nested",
     "parse_tokens_name",
     "point_name",
@@ -252,7 +252,7 @@ def check_devices(runs: list[Run]) -> None:
             return
 
 
-def check_layers(runs: Iterable[Run]) -> None:
+def check_keys(runs: Iterable[Run]) -> None:
     """Raise ConfigError if a recipe sets a key that its encoder or output layer does not read; imports torch."""
     from xmcbench.encoder.encoder import require_encoder_keys
     from xmcbench.output.layer import layer_of

@@ -27,6 +27,11 @@ def output_kinds() -> list[str]:
     return [name for name in modules_of("output") if name not in {"layer", "ordered"}]
 
 
+def encoder_kinds() -> list[str]:
+    """Name the kinds of encoder: every module of their room but the contract and what compresses layers."""
+    return [name for name in modules_of("encoder") if name not in {"encoder", "velora"}]
+
+
 class Section(BaseModel):
     """A part of the recipe: unknown keys and wrong types are refused, values never change."""
 
@@ -83,7 +88,7 @@ class Encoder(Section):
     @field_validator("kind")
     @classmethod
     def _known(cls, value: str) -> str:
-        return one_of(value, modules_of("encoder"), but={"encoder", "velora"})
+        return one_of(value, encoder_kinds(), but=set())
 
 
 class Intermediate(Section):

@@ -5,7 +5,7 @@ from pathlib import Path
 from xmcbench.config_files import ConfigFile
 from xmcbench.data.fetch.sources import read_sources
 from xmcbench.method import require
-from xmcbench.plan import Project, check_layers
+from xmcbench.plan import Project, check_keys
 from xmcbench.reporting.claims.statement import load_claims, names_of, require_known
 from xmcbench.reporting.experiment_output import require_known as require_shown
 from xmcbench.yaml_config import load_model
@@ -23,5 +23,5 @@ def check_all(folder: Path) -> Project:
         require(dataset, project.datasets, "dataset", sources)
     claims = folder / "claims.yaml"
     require_known(load_claims(claims), claims, names_of(project))
-    check_layers(project.check())
+    check_keys(project.check())
     return project

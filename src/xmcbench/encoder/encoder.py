@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from xmcbench.encoder.velora import compress
 from xmcbench.errors import ConfigError, allowed
 from xmcbench.recipe import Encoder as Recipe
-from xmcbench.recipe import modules_of
+from xmcbench.recipe_sections import encoder_kinds
 from xmcbench.unread_keys import require_read
 
 #: Keys of the encoder section that every kind reads, or the engine for it. A frozen encoder's optimiser has nothing to do, but a
@@ -76,7 +76,6 @@ def build(
 
 
 def _module(kind: str) -> ModuleType:
-    kinds = [m for m in modules_of("encoder") if m not in {"encoder", "velora"}]
-    if kind not in kinds:
-        raise ConfigError(f"encoder.kind: unknown value {kind!r}; {allowed(kinds)}")
+    if kind not in encoder_kinds():
+        raise ConfigError(f"encoder.kind: unknown value {kind!r}; {allowed(encoder_kinds())}")
     return import_module(f"xmcbench.encoder.{kind}")
