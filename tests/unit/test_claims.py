@@ -3,6 +3,7 @@
 import math
 import re
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from xmcbench.errors import ConfigError
 from xmcbench.evaluation.first_hits import pack, unpack
 from xmcbench.plan import Project
 from xmcbench.planned_run import COST_BUDGET
-from xmcbench.reporting.claims.claims_files import claim_row, judge_all, write_claims
+from xmcbench.reporting.claims.claims_files import claim_row, judge_all, outcomes_text, write_claims
 from xmcbench.reporting.claims.evidence import evidence
 from xmcbench.reporting.claims.statement import Claim, Comparison, load_claims
 from xmcbench.reporting.claims.verdict import judge, judge_comparison
@@ -51,11 +52,14 @@ def test_planted_data_makes_each_claim_hold_and_fail(claim: str) -> None:
 
 def test_a_claim_with_one_test_of_each_kind_is_mixed_and_one_without_runs_is_not_run() -> None:
     half = {**TRUE["C13"], **{k: v for k, v in FALSE["C13"].items() if "epoch_seconds" in k}}
-    assert judge(CLAIMS["C13"], planted(CLAIMS["C13"], half)).verdict == "mixed"
+    mixed = judge(CLAIMS["C13"], planted(CLAIMS["C13"], half))
+    assert mixed.verdict == "mixed"
+    kinds = Counter(r.verdict for r in mixed.results)
+    assert outcomes_text(claim_row(mixed)) == f"{kinds['met']} met, {kinds['not met']} not met"
     assert judge(CLAIMS["C1"], rows_of()).verdict == "not run"
     untested = Claim(id="X", sentence="s", source="p", scope="", not_run="needs a million labels")
     row = claim_row(judge(untested, rows_of()))
-    assert row["verdict"] == "not run" and row["why"] == "needs a million labels"
+    assert row["verdict"] == "not run" and row["why"] == "needs a million labels" and outcomes_text(row) == ""
 
 
 def test_the_paper_and_its_relatives_are_all_there_and_their_runs_are_planned(project: Project) -> None:

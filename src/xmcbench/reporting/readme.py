@@ -1,14 +1,13 @@
 """The README's numbers: written between markers from results/reference/, never by hand."""
 
-from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from xmcbench.atomic import write_text
 from xmcbench.errors import ConfigError
-from xmcbench.reporting.claims.claims_files import VERDICTS, value_text
+from xmcbench.reporting.claims.claims_files import VERDICTS, outcomes_text, value_text
+from xmcbench.reporting.claims.verdict import MIXED
 from xmcbench.reporting.collected import Collected
 from xmcbench.reporting.kernel_tables import gpu_tables, kernel_tables, machine_tables, other_machines
 from xmcbench.reporting.tables import markdown
@@ -90,18 +89,17 @@ def _claims(file: Path) -> str:
             "First test": f"{row['comparison']}, {row['dataset']}" if row["comparison"] else row["why"],
             "Value (95 %)": value_text({k: float(row[k]) if row[k] != "" else None for k in VALUES}),
             "Threshold": row["threshold"],
-            "Tests met": f"{row['tests_met']} of {_run(row)}" if _run(row) else "",
+            "All tests": outcomes_text({str(column): value for column, value in row.items()}),
         }
         for row in claims.to_dict("records")
     ]
-    counts = ", ".join(f"{(claims['verdict'] == v).sum()} {v}" for v in VERDICTS)
+    verdicts = claims["verdict"]
+    open_alone = (verdicts == MIXED) & (claims["tests_met"] == 0) & (claims["tests_not_met"] == 0)
+    notes = {MIXED: f" ({open_alone.sum()} of them with open tests alone)"}
+    counts = ", ".join(f"{(verdicts == v).sum()} {v}{notes.get(v, '')}" for v in VERDICTS)
     seeds = ", ".join(sorted({str(row["n_seeds"]) for row in claims.to_dict("records") if row["n_seeds"]}))
     told = f"\n{len(claims)} claims: {counts}; seeds: {seeds or 'none'}. Embedded data at the quick budget, except where the test says otherwise.\n"
     return markdown(pd.DataFrame(rows)) + told
-
-
-def _run(row: dict[Hashable, Any]) -> int:
-    return sum(int(row[f"tests_{kind}"] or 0) for kind in ("met", "not_met", "open"))
 
 
 def _names(run: pd.DataFrame, column: str) -> str:

@@ -13,7 +13,7 @@ from xmcbench.atomic import write_text
 from xmcbench.errors import DataError
 from xmcbench.evaluation.bands import MEANING
 from xmcbench.reporting.alignment import of_words
-from xmcbench.reporting.claims.claims_files import value_text
+from xmcbench.reporting.claims.claims_files import outcomes_text, value_text
 from xmcbench.reporting.collected import Collected
 from xmcbench.reporting.experiment_output import KNOWN, is_figure, module_of
 from xmcbench.reporting.figures import caption
@@ -80,6 +80,7 @@ def _claims(results: Path) -> list[dict[str, str]]:
     for row in rows:
         numbers = {k: float(row[k]) if row[k] else None for k in ("value", "ci_low", "ci_high")}
         row["shown"] = value_text(numbers)
+        row["tests"] = outcomes_text(row)
         row["kind"] = row["verdict"].replace(" ", "-")
     return rows
 
