@@ -22,10 +22,14 @@ class Positives:
     row_P: Tensor
     label_P: Tensor
 
-    def require_within(self, documents: int, labels: int) -> None:
-        """Raise ShapeError if a pair lies outside documents × labels: kernels would read and write elsewhere."""
+    def require_documents(self, documents: int) -> None:
+        """Raise ShapeError unless these are the positives of so many documents."""
         if self.documents != documents:
             raise ShapeError(f"positives: of {self.documents} documents; allowed: {documents}, as in x_BD")
+
+    def require_within(self, documents: int, labels: int) -> None:
+        """Raise ShapeError if a pair lies outside documents × labels: kernels would read and write elsewhere."""
+        self.require_documents(documents)
         if not self.row_P.numel():
             return
         # One transfer from a GPU, not four.

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from xmcbench.errors import NonFiniteError, ShapeError
 from xmcbench.kernels import native, operators, reference
 
 from . import cases
@@ -51,6 +52,12 @@ def assert_same(ours: dict[str, object], theirs: dict[str, object], case: Case) 
             assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
+def assert_bits(ours: dict[str, object], theirs: dict[str, object], about: object) -> None:
+    for key, value in theirs.items():
+        same = torch.equal(value, ours[key]) if isinstance(value, torch.Tensor) else value == ours[key]
+        assert same, (about, key)
+
+
 @pytest.mark.parametrize("rule", ["sgd", "momentum", "adamw"])
 @pytest.mark.parametrize("loss", operators.LOSSES)
 @settings(max_examples=25, deadline=None)
@@ -77,10 +84,70 @@ def test_features_in_bfloat16_are_the_same_numbers_in_float32_to_the_bit(
         ours = fused(narrow, loss, "momentum")
         theirs = fused(replace(narrow, x_BD=narrow.x_BD.float()), loss, "momentum")
         assert ours["grad_x"].dtype == torch.float32
-        for key, value in theirs.items():
-            same = torch.equal(value, ours[key]) if isinstance(value, torch.Tensor) else value == ours[key]
-            assert same, (name, key)
+        assert_bits(ours, theirs, name)
     MODULE.use_instruction_set(SETS[0])
+
+
+@settings(max_examples=40, deadline=None)
+@given(case=odd_cases(), loss=st.sampled_from(operators.LOSSES), seed=st.integers(0, 99))
+def test_a_batch_may_lie_in_any_way_and_its_pairs_may_come_in_any_order(
+    case: Case, loss: str, seed: int
+) -> None:
+    documents, features = case.x_BD.shape
+    wide = torch.full((2 * documents, features + 3), float("nan"))
+    wide[::2, 3:] = case.x_BD
+    label_P, row_P = case.pairs
+    order = torch.randperm(len(label_P), generator=torch.Generator().manual_seed(seed))
+    for name in SETS:
+        MODULE.use_instruction_set(name)
+        theirs = fused(case, loss, "momentum")
+        for x_BD in (case.x_BD.t().contiguous().t(), wide[::2, 3:]):
+            ours = fused(replace(case, x_BD=x_BD), loss, "momentum", pairs=(label_P[order], row_P[order]))
+            assert_bits(ours, theirs, (name, x_BD.stride()))
+    MODULE.use_instruction_set(SETS[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("row", [0, 129])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_features_that_are_not_finite_move_nothing(
+    value: float, row: int, dtype: torch.dtype, instruction_set: str
+) -> None:
+    case = make(130, 21, 40, 5)
+    for column in (0, 16, 20):
+        x_BD = case.x_BD.clone()
+        x_BD[row, column] = value
+        assert_refused(
+            replace(case, x_BD=x_BD.to(dtype)), case.pairs, NonFiniteError, "features x_BD are not"
+        )
+
+
+@pytest.mark.parametrize(
+    ("label", "row", "said"),
+    [
+        (40, 0, "label_P holds 40; allowed: 0 … 39"),
+        (-1, 0, "label_P holds -1; allowed: 0 … 39"),
+        (0, 9, "row_P holds 9; allowed: 0 … 8"),
+        (0, -2, "row_P holds -2; allowed: 0 … 8"),
+    ],
+)
+def test_a_pair_outside_of_the_batch_moves_nothing(label: int, row: int, said: str) -> None:
+    case = make(9, 21, 40, 5)
+    pairs = torch.tensor([3, label, 7]), torch.tensor([1, row, 2])
+    assert_refused(case, pairs, ShapeError, said)
+
+
+def assert_refused(
+    case: Case, pairs: tuple[torch.Tensor, torch.Tensor], error: type[Exception], said: str
+) -> None:
+    weight, bias = case.weight_LK.clone(), case.bias_L.clone()
+    updates = case.update("adamw", weight, 0.1), case.update("adamw", bias, 0.1)
+    moments = [m.clone() for u in updates for m in (u.first, u.second) if m is not None]
+    with pytest.raises(error, match=said):
+        operators.train_step(case.x_BD.t(), weight, case.index_HK, bias, *pairs, *updates, loss="bce")
+    assert torch.equal(weight, case.weight_LK) and torch.equal(bias, case.bias_L)
+    after = [m for u in updates for m in (u.first, u.second) if m is not None]
+    assert all(torch.equal(a, b) for a, b in zip(moments, after, strict=True))
 
 
 @settings(max_examples=40, deadline=None)
@@ -116,11 +183,7 @@ def test_the_same_bits_for_any_number_of_threads(
     one = fused(case, loss, "adamw", threads=1)
     for threads in (2, 8, 2):
         other = fused(case, loss, "adamw", threads=threads)
-        for name, value in one.items():
-            same = (
-                torch.equal(value, other[name]) if isinstance(value, torch.Tensor) else value == other[name]
-            )
-            assert same, (name, threads)
+        assert_bits(other, one, threads)
 
 
 @pytest.mark.parametrize("group", [1, 8])

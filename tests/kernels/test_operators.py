@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from xmcbench.errors import ConfigError, KernelError, NonFiniteError
+from xmcbench.errors import ConfigError, KernelError, NonFiniteError, ShapeError
 from xmcbench.kernels import choose, dispatch, operators, reference
 from xmcbench.kernels.update import Update, update_of
 from xmcbench.output import FixedFanIn, build
@@ -47,7 +47,7 @@ def test_opcheck_of_the_operators_that_torch_has_not(backend: str) -> None:
     moments = [torch.zeros(12, 4), torch.zeros(12, 4), torch.zeros(12), torch.zeros(12)]
     numbers = [0.1, 0.0, 0.1, 0.0, 0.0, 0.9, 0.999, 1e-8, 0.1, 0.001]
     rest = (*case.layer, *moments, *case.pairs, None, 0, 1.0, 2, numbers, 0, backend)
-    for features_DB in (x_DB, x_DB.bfloat16()):
+    for features_DB in (x_DB, x_DB.bfloat16(), case.x_BD.t()):
         torch.library.opcheck(operators._train_step, (features_DB, *rest))
 
 
@@ -209,6 +209,24 @@ def test_a_layer_of_bfloat16_features_is_one_that_reads_them_rounded(loss: str, 
         assert result.grad_x_BD.dtype == torch.float32
     for ours, theirs in zip(*ends, strict=True):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("bad", ["features", "pairs"])
+def test_a_step_that_is_refused_is_not_counted(bad: str, backend: str) -> None:
+    """Else AdamW's next step would take its moments for older than they are."""
+    layer = FixedFanIn(8, 20, fan_in=4, backend=backend)
+    optimizer = torch.optim.AdamW(layer.parameters(), lr=0.1)
+    x_BD, wrong_BD = torch.ones(4, 8), torch.full((4, 8), float("inf"))
+    right, wrong = (Positives(4, torch.tensor([0]), torch.tensor([label])) for label in (3, 20))
+    layer.train_step(x_BD, right, loss=LOSSES["bce"](), optimizer=optimizer)
+    before = copy.deepcopy(optimizer.state_dict()["state"])
+    batch = (wrong_BD, right) if bad == "features" else (x_BD, wrong)
+    with pytest.raises(NonFiniteError if bad == "features" else ShapeError):
+        layer.train_step(*batch, loss=LOSSES["bce"](), optimizer=optimizer)
+    after = optimizer.state_dict()["state"]
+    assert all(torch.equal(after[p][name], before[p][name]) for p in before for name in before[p])
+    assert before[0]["step"] == 1
 
 
 def test_what_is_not_finite_is_not_written() -> None:

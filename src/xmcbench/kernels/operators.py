@@ -11,12 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from xmcbench.errors import NonFiniteError
 from xmcbench.kernels.blocks import bag_backward, bag_scores, rows_of_labels
 from xmcbench.kernels.dispatch import choose, native
 from xmcbench.kernels.update import RULES, Update
+from xmcbench.positives import Positives
 
 LOSSES = ("squared_hinge", "bce")
 STEP = "xmcbench::fixed_fan_in_train_step"
+#: In place of a label with a bad gradient: the CPU kernels refused the batch and updated nothing (cpu/fan_in.hpp).
+BAD_FEATURES, BAD_PAIRS = -2, -3
 
 
 @torch.library.custom_op("xmcbench::fixed_fan_in_scores", mutates_args=())
@@ -136,13 +140,14 @@ def _fused_step(
     moments = (first_LK, second_LK, first_L, second_L)
     torch.autograd.graph.increment_version([weight_LK, bias_L, *(m for m in moments if m is not None)])
     if choose(backend, weight_LK.device, weight_LK.dtype, x_DB.shape[1]) == "triton":
-        layer = (x_DB.float(), weight_LK, index_HK, bias_L, group)
-        pairs = (label_P, row_P, label_weight_L)
+        layer = (x_DB.float().contiguous(), weight_LK, index_HK, bias_L, group)
+        order = torch.argsort(label_P * x_DB.shape[1] + row_P)
+        pairs = (label_P[order], row_P[order], label_weight_L)
         result: tuple[Tensor, Tensor] = gpu().train_step(
             *layer, moments, *pairs, loss, scale, rule, numbers, key
         )
         return result
-    grad_x_DB = torch.empty_like(x_DB, dtype=torch.float32)
+    grad_x_DB = x_DB.new_empty(x_DB.shape, dtype=torch.float32)
     rate, decay, bias_rate, bias_decay, momentum, beta1, beta2, epsilon, correction1, correction2 = numbers
     found = module().train_step(
         weight_LK,
@@ -178,7 +183,7 @@ def _fused_step(
 
 
 def _fake_step(x_DB: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
-    return torch.empty_like(x_DB, dtype=torch.float32), x_DB.new_empty(4, dtype=torch.float64)
+    return x_DB.new_empty(x_DB.shape, dtype=torch.float32), x_DB.new_empty(4, dtype=torch.float64)
 
 
 # Defined by hand: `custom_op` asks Python three times a call, with all arguments each time, which took 0.1 ms of a step more.
@@ -213,12 +218,14 @@ def train_step(
     """Take the fused step by `cpu` or `triton`: weights, bias and moments move in place, no B×L array exists.
 
     x_DB: float32, or bfloat16 where G = 1, which is the step on the same numbers as float32, to the bit; the CPU kernels then move
-    half of the bytes of features. grad_x_DB is float32.
-    label_P, row_P: positive pairs sorted by label, then row; a pair given twice counts once. key: of the stochastic
+    half of the bytes of features. They read it as it lies (x_BD.t() is not copied). grad_x_DB is float32.
+    label_P, row_P: positive pairs in any order; one given twice counts once. key: of the stochastic
     rounding of bfloat16 weights; another one each step. On the CPU sums, and so all bits, are those of any other thread
     count; on a GPU they are those of any other run if torch was told to be deterministic. The CPU kernels keep up to 32 MiB of
     their arrays for the next call (`module().free_kept()` frees them).
     The bias may have another rate and decay than the weights; rule, momentum and betas are theirs.
+    The CPU kernels look at a batch before they write anything; a caller on a GPU does so itself (`Positives.require_within`): ShapeError
+    where a pair lies outside of documents × labels, NonFiniteError where a feature is not finite.
     Returns (grad_x_DB scaled, loss unscaled, exactly zero score gradients, labels skipped because all of theirs were,
     first label with a non-finite gradient or −1; such labels keep their weights).
     """
@@ -227,7 +234,7 @@ def train_step(
     numbers += weight_update.corrections
     moments = [weight_update.first, weight_update.second, bias_update.first, bias_update.second]
     grad_x_DB, found = _train_step(
-        x_DB.contiguous(),
+        x_DB,
         weight_LK,
         index_HK,
         bias_L,
@@ -244,6 +251,10 @@ def train_step(
         backend,
     )
     value, zeros, skipped, bad = found.tolist()
+    if bad == BAD_PAIRS:
+        Positives(x_DB.shape[1], row_P, label_P).require_within(x_DB.shape[1], len(weight_LK))
+    if bad == BAD_FEATURES:
+        raise NonFiniteError("output layer: features x_BD are not finite; nothing was updated")
     return grad_x_DB, value, int(zeros), int(skipped), int(bad)
 
 

@@ -84,6 +84,13 @@ class Update:
             block.copy_(NARROW[block.dtype](wide, generator))
 
 
+def take_back(optimizer: torch.optim.Optimizer, *parameters: Tensor) -> None:
+    """Let a step that `update_of` counted, and that was refused before anything was written, not have been."""
+    for parameter in parameters:
+        if "step" in optimizer.state[parameter]:
+            optimizer.state[parameter]["step"] -= 1
+
+
 def update_of(optimizer: torch.optim.Optimizer, parameter: Tensor) -> Update:
     """Return this step's update of a parameter, and count the step; the state is made at the first.
 

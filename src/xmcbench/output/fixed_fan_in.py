@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from xmcbench.errors import ConfigError, NonFiniteError
+from xmcbench.errors import ConfigError, NonFiniteError, ShapeError
 from xmcbench.kernels import blocks, choose, cpu_scratch, operators, rewiring
 from xmcbench.kernels.blocks import Loss
 from xmcbench.kernels.triton.shapes import MOST_PLACES, scratch_bytes
-from xmcbench.kernels.update import Update, update_of
+from xmcbench.kernels.update import Update, take_back, update_of
+from xmcbench.output._by_blocks import BLOCK, step_by_blocks
 from xmcbench.output._keys import require_fan_in_kernel
 from xmcbench.output.layer import GrowthBatch, OutputLayer, StepResult, required, uniform
 from xmcbench.positives import Positives
@@ -24,9 +25,6 @@ from xmcbench.seeds import derive
 from xmcbench.topology import RewireReport, Topology
 from xmcbench.topology.distinct import distinct_inputs
 from xmcbench.yaml_config import validated
-
-#: Labels that the torch backend takes at a time.
-BLOCK = 16_384
 
 
 class FixedFanIn(OutputLayer):
@@ -109,33 +107,53 @@ class FixedFanIn(OutputLayer):
         if not self.streams:
             return super().train_step(x_BD, positives, loss=loss, optimizer=optimizer, scale=scale)
         self.require_features(x_BD)
-        positives.require_within(len(x_BD), self.labels)
+        positives.require_documents(len(x_BD))
         x_BD = x_BD.detach()
+        updates = update_of(optimizer, self.weight_LK), update_of(optimizer, self.bias_L)
+        fuses = (
+            x_BD.dtype == torch.float32
+            and loss.name in operators.LOSSES
+            and updates[0].agrees_with(updates[1])
+        )
+        runs = self._runs(len(x_BD)) if fuses else "torch"
+        with torch.no_grad():
+            try:
+                if runs != "cpu":  # those kernels look at a batch themselves
+                    self._require_sound(x_BD, positives)
+                if runs != "torch":
+                    found = self._fused(x_BD, positives, loss.name, updates, scale)
+            except (NonFiniteError, ShapeError):
+                take_back(optimizer, self.weight_LK, self.bias_L)
+                raise
+            if runs == "torch":
+                return step_by_blocks(
+                    self, self._read(x_BD), positives, loss, updates, scale, self._key(updates[0])
+                )
+        grad_x_DB, value, zeros, skipped, bad = found
+        if bad >= 0:
+            raise NonFiniteError(
+                f"output layer: the gradient of label {bad} is not finite; it was left as it was"
+            )
+        return StepResult(value, grad_x_DB.t(), zeros / (len(x_BD) * self.labels), skipped / self.labels)
+
+    def _require_sound(self, x_BD: Tensor, positives: Positives) -> None:
+        positives.require_within(len(x_BD), self.labels)
         if not torch.isfinite(x_BD.sum()):
             raise NonFiniteError("output layer: features x_BD are not finite; nothing was updated")
-        updates = update_of(optimizer, self.weight_LK), update_of(optimizer, self.bias_L)
-        with torch.no_grad():
-            if (
-                x_BD.dtype == torch.float32
-                and loss.name in operators.LOSSES
-                and updates[0].agrees_with(updates[1])
-                and self._runs(len(x_BD)) != "torch"
-            ):
-                return self._fused(x_BD, positives, loss.name, updates, scale)
-            return self._by_blocks(self._read(x_BD), positives, loss, updates, scale)
 
     def _fused(
         self, x_BD: Tensor, positives: Positives, loss: str, updates: tuple[Update, Update], scale: float
-    ) -> StepResult:
+    ) -> tuple[Tensor, float, int, int, int]:
         x_DB = x_BD.t()
         if self.rounds_features:
             x_DB = x_DB.to(torch.bfloat16, memory_format=torch.contiguous_format)
-        grad_x_DB, value, zeros, skipped, bad = operators.train_step(
+        return operators.train_step(
             x_DB,
             self.weight_LK,
             self.index,
             self.bias_L,
-            *positives.by_label(),
+            positives.label_P,
+            positives.row_P,
             *updates,
             loss=loss,
             group=self.group,
@@ -143,52 +161,18 @@ class FixedFanIn(OutputLayer):
             key=self._key(updates[0]),
             backend=self.backend,
         )
-        if bad >= 0:
-            raise NonFiniteError(
-                f"output layer: the gradient of label {bad} is not finite; it was left as it was"
-            )
-        return StepResult(value, grad_x_DB.t(), zeros / (len(x_BD) * self.labels), skipped / self.labels)
-
-    def _by_blocks(
-        self, x_BD: Tensor, positives: Positives, loss: Loss, updates: tuple[Update, Update], scale: float
-    ) -> StepResult:
-        x_DB = x_BD.t().contiguous()
-        grad_x_DB = torch.zeros_like(x_DB)
-        value, zeros = 0.0, 0
-        generator = torch.Generator(x_BD.device).manual_seed(self._key(updates[0]))
-        size = -(-BLOCK // self.group) * self.group
-        for first in range(0, self.labels, size):
-            rows = slice(first, min(first + size, self.labels))
-            block = (self.weight_LK[rows].to(x_DB.dtype), self._inputs_of(rows), self.bias_L[rows])
-            z_LB = blocks.bag_scores(x_DB, *block)
-            term, gradient_BL = loss.value_and_gradient(
-                z_LB.t().contiguous(), blocks.block_positives(positives, rows.start, rows.stop)
-            )
-            value += float(term)
-            zeros += gradient_BL.numel() - int(torch.count_nonzero(gradient_BL))
-            grad_z_LB = gradient_BL.mul_(scale).t()
-            of_x, of_weight, of_bias = blocks.bag_backward(grad_z_LB, x_DB, *block[:2])
-            if not torch.isfinite(of_weight.sum() + of_bias.sum()):
-                raise NonFiniteError(
-                    f"output layer: a gradient of labels {rows.start} … {rows.stop - 1} is not finite; "
-                    "they were left as they were"
-                )
-            grad_x_DB += of_x
-            updates[0].apply(self.weight_LK, of_weight, rows, generator)
-            updates[1].apply(self.bias_L, of_bias, rows)
-        return StepResult(value, grad_x_DB.t(), zeros / (len(x_BD) * self.labels))
 
     def scores_of(self, x_BD: Tensor, first: int, last: int) -> Tensor:
         rows = slice(first, last)
         weight_lK = self.weight_LK[rows].to(x_BD.dtype)
         return blocks.bag_scores(
-            self._read(x_BD).t().contiguous(), weight_lK, self._inputs_of(rows), self.bias_L[rows]
+            self._read(x_BD).t().contiguous(), weight_lK, self.inputs_of(rows), self.bias_L[rows]
         ).t()
 
     def _runs(self, documents: int = 1) -> str:
         return choose(self.backend, self.weight_LK.device, self.weight_LK.dtype, documents)
 
-    def _inputs_of(self, labels: slice) -> Tensor:
+    def inputs_of(self, labels: slice) -> Tensor:
         """Return the inputs of each label of a slice that begins with a group."""
         rows = slice(labels.start // self.group, -(-labels.stop // self.group))
         return blocks.rows_of_labels(self.index[rows], self.group, labels.stop - labels.start)
@@ -296,9 +280,10 @@ class FixedFanIn(OutputLayer):
             del kinds["gradient"]
             kinds.pop("scores", None)
             if batch:
-                # Features and their gradient, transposed, beside what the kernel holds; nothing grows with L.
-                read = 2 if self.rounds_features else 4
-                kinds["scratch"] = self._kernel_bytes(batch) + (read + 4) * self.features * batch
+                # The features' gradient beside what the kernel holds; nothing grows with L. The C++ kernels read features as they lie, but
+                # for those that are rounded first; torch blocks hold them transposed.
+                copied = 2 if self.rounds_features else 0 if self._runs(batch) == "cpu" else 4
+                kinds["scratch"] = self._kernel_bytes(batch) + (copied + 4) * self.features * batch
                 if self.weight_LK.is_cuda and self._runs(batch) == "triton":
                     by_input = torch.are_deterministic_algorithms_enabled()
                     kinds["scratch"] = scratch_bytes(

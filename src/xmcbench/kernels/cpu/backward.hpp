@@ -91,9 +91,10 @@ void backward(const Layer &layer, const float *x_DB, const float *grad_z_LB, int
     const Tiles tiles(batch, layer.group);
     expect_large(grad_weight_LK, layer.labels * layer.fan_in * 4);
     const Gradients to{grad_z_LB, grad_weight_LK, grad_bias_L, batch};
-    over_partitions<Floats>(
-        layer, tiles, x_DB, grad_x_DB, threads, [&]() { return BackwardWork(layer); },
-        [&](int, const Packed<Floats> &x, float *gx, int64_t first, int64_t last, BackwardWork &work) {
+    const Packed<Floats> x(tiles, x_DB, layer.features);
+    over_partitions(
+        layer, tiles, grad_x_DB, threads, [&]() { return BackwardWork(layer); },
+        [&](int, float *gx, int64_t first, int64_t last, BackwardWork &work) {
             for (int64_t t = 0; t < tiles.count; t++) {
                 const int64_t lane = tiles.first(t) * W;
                 float *gxt = gx + tiles.at(t, layer.features);

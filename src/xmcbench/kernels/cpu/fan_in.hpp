@@ -20,7 +20,14 @@ struct Layer {
     int64_t labels, features, fan_in, group;
 };
 
-// Positive pairs, sorted by label, then document.
+// Features as they lie: that of feature d and document b is p[d * of_feature + b * of_document].
+struct Features {
+    const void *p;  // float32, or bfloat16 if bf16
+    bool bf16;
+    int64_t of_feature, of_document;
+};
+
+// Positive pairs; kernels want them sorted by label, then document (pairs.hpp).
 struct Positives {
     const int64_t *label, *row;
     int64_t pairs;
@@ -45,8 +52,11 @@ struct StepResult {
     double loss;       // summed over labels, divided by B, not scaled
     int64_t zeros;     // (document, label) pairs whose score gradient is exactly zero
     int64_t skipped;   // labels without any non-zero gradient: their backward work was left out
-    int64_t bad_label; // first label with a non-finite gradient (left as it was), or −1
+    int64_t bad_label; // first label with a non-finite gradient (left as it was), or −1; or one of the two below
 };
+
+// In place of a bad label, where nothing was updated: features that are not finite, a pair outside of documents × labels.
+constexpr int64_t BAD_FEATURES = -2, BAD_PAIRS = -3;
 
 // One set of functions an instruction set; `threads` never changes a bit of any result.
 struct Kernels {
@@ -58,8 +68,8 @@ struct Kernels {
     // Gradients of forward: all three outputs are overwritten.
     void (*backward)(const Layer &, const float *x_DB, const float *grad_z_LB, int64_t batch, float *grad_x_DB,
                      float *grad_weight_LK, float *grad_bias_L, int threads);
-    // Score → loss gradient → grad_x (float32), weights updated in place. x_DB: float32, or bfloat16 if bf16 (not of groups).
-    StepResult (*train_step)(const Layer &, const void *x_DB, bool bf16, int64_t batch, const Positives &, const Step &, const Update &,
+    // Score → loss gradient → grad_x (float32), weights updated in place. Features in bfloat16 are not of groups.
+    StepResult (*train_step)(const Layer &, const Features &, int64_t batch, const Positives &, const Step &, const Update &,
                              float *grad_x_DB, int threads);
     // The k best labels of every document, best first, ties to the smaller label.
     void (*top_k)(const Layer &, const float *x_DB, int64_t batch, int64_t k, float *score_Bk, int64_t *label_Bk,

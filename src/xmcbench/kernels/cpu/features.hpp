@@ -5,6 +5,9 @@
 
 namespace {
 
+// All ones in a float that is infinite or no number; of a bfloat16 they are the upper half.
+constexpr int32_t EXPONENT = 0x7f800000;
+
 // As float32.
 struct Floats {
     using Input = float;
@@ -18,6 +21,7 @@ struct Floats {
 
     // Vectors of memory that a row of so many vectors of documents takes.
     static int64_t taken(int64_t width) { return width; }
+    static veci unsound(veci lane) { return (lane & EXPONENT) == EXPONENT; }
     static void pack_row(const float *x, int64_t real, int64_t width, float *to) {
         std::memcpy(to, x, real * 4);
         std::memset(to + real, 0, (width * W - real) * 4);
@@ -52,6 +56,10 @@ struct Twins {
     Twin alone(int v) const { return {p + v / 2 * W, v & 1 ? 0 : 16}; }
 
     static int64_t taken(int64_t width) { return (width + 1) / 2; }
+    static veci unsound(veci lane) {
+        constexpr int32_t LOW = EXPONENT >> 16;
+        return ((lane & EXPONENT) == EXPONENT) | ((lane & LOW) == LOW);
+    }
     static void pack_row(const uint16_t *x, int64_t real, int64_t width, float *to) {
         for (int64_t v = 0; v < width; v += 2, to += W)
             for (int64_t b = 0; b < W; b++) {
@@ -69,18 +77,37 @@ struct Packed {
     int64_t features;
     Buffer rows;
 
-    Packed(const Tiles &t, const typename X::Input *x_DB, int64_t d) : tiles(t), features(d), rows(at(t.count)) {
+    Packed(const Tiles &t, const Features &x, int64_t d) : tiles(t), features(d), rows(at(t.count)) {
+        using Input = typename X::Input;
         for (int64_t n = 0; n < tiles.count; n++) {
             const int64_t from = tiles.first(n) * W, width = tiles.width(n);
             const int64_t real = tiles.batch - from < width * W ? tiles.batch - from : width * W;
+            const Input *p = static_cast<const Input *>(x.p) + from * x.of_document;
             float *to = rows.p + at(n);
-            for (int64_t i = 0; i < features; i++, to += X::taken(width) * W)
-                X::pack_row(x_DB + i * tiles.batch + from, real, width, to);
+            for (int64_t i = 0; i < features; i += TURNED) {
+                const int64_t some = features - i < TURNED ? features - i : TURNED;
+                // A row a document, as encoders give them: some columns are turned into rows.
+                Input turned[TURNED][TILE * W];
+                if (x.of_document != 1)
+                    for (int64_t b = 0; b < real; b++)
+                        for (int64_t j = 0; j < some; j++) turned[j][b] = p[(i + j) * x.of_feature + b * x.of_document];
+                for (int64_t j = 0; j < some; j++, to += X::taken(width) * W)
+                    X::pack_row(x.of_document == 1 ? p + (i + j) * x.of_feature : turned[j], real, width, to);
+            }
         }
     }
+    // Features whose row of every document lies in one piece.
+    Packed(const Tiles &t, const typename X::Input *x_DB, int64_t d) : Packed(t, Features{x_DB, false, t.batch, 1}, d) {}
+
     X tile(int64_t t) const { return {rows.p + at(t)}; }
+    bool finite() const {
+        veci bad = {};
+        for (int64_t i = 0; i < at(tiles.count); i += W) bad |= X::unsound(bits(load(rows.p + i)));
+        return sum(bad) == 0;
+    }
 
    private:
+    static constexpr int64_t TURNED = 16;
     int64_t at(int64_t t) const {
         int64_t vectors = 0;
         for (int64_t n = 0; n < t; n++) vectors += X::taken(tiles.width(n));

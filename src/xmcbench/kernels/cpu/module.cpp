@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "fan_in.hpp"
+#include "pairs.hpp"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -78,6 +79,7 @@ int64_t free_kept() {
 namespace {
 
 using Any = nb::ndarray<nb::c_contig, nb::device::cpu>;
+using Strided = nb::ndarray<nb::device::cpu>;
 using Float = nb::ndarray<float, nb::c_contig, nb::device::cpu>;
 using Int = nb::ndarray<int64_t, nb::c_contig, nb::device::cpu>;
 
@@ -104,12 +106,14 @@ void require(bool holds, const char *message) {
     if (!holds) throw nb::value_error(message);
 }
 
-bool is_type(const Any &array, nb::dlpack::dtype_code code, int bits) {
+template <class Array>
+bool is_type(const Array &array, nb::dlpack::dtype_code code, int bits) {
     return array.dtype().code == (uint8_t)code && array.dtype().bits == bits && array.dtype().lanes == 1;
 }
 
 // Whether an array is bfloat16; raises unless it is that or float32.
-bool is_bf16(const Any &array, const char *message) {
+template <class Array>
+bool is_bf16(const Array &array, const char *message) {
     const bool bf16 = is_type(array, nb::dlpack::dtype_code::Bfloat, 16);
     require(bf16 || is_type(array, nb::dlpack::dtype_code::Float, 32), message);
     return bf16;
@@ -156,17 +160,17 @@ void backward(Any weight_LK, Any index_HK, Float bias_L, int64_t group, Float x_
 }
 
 std::tuple<double, int64_t, int64_t, int64_t> train_step(
-    Any weight_LK, Any index_HK, Float bias_L, int64_t group, Any x_DB, Int label_P, Int row_P, Float grad_x_DB,
+    Any weight_LK, Any index_HK, Float bias_L, int64_t group, Strided x_DB, Int label_P, Int row_P, Float grad_x_DB,
     std::optional<Float> label_weight_L, int loss, float scale, int rule, float rate, float decay, float bias_rate,
     float bias_decay, float momentum, float beta1, float beta2, float epsilon, float correction1, float correction2, uint64_t key,
     std::optional<Float> first_LK, std::optional<Float> second_LK, std::optional<Float> first_L,
     std::optional<Float> second_L, int threads) {
+    require(x_DB.ndim() == 2 && x_DB.shape(1) > 0 && grad_x_DB.size() == x_DB.size(), "grad_x_DB is D × B");
     const auto layer = layer_of(weight_LK, index_HK, bias_L, group, x_DB.shape(0));
     require(loss == 0 || loss == 1, "loss is 0 (squared hinge) or 1 (BCE)");
     require(rule >= 0 && rule <= 2, "rule is 0 (SGD), 1 (momentum) or 2 (AdamW)");
     const bool bf16 = is_bf16(x_DB, "x_DB is float32 or bfloat16");
     require(!bf16 || group == 1, "x_DB is float32 where labels share their inputs");
-    require(x_DB.ndim() == 2 && x_DB.shape(1) > 0 && grad_x_DB.size() == x_DB.size(), "grad_x_DB is D × B");
     require(label_P.size() == row_P.size(), "label_P and row_P have P elements");
     require(!label_weight_L || label_weight_L->size() == bias_L.size(), "label_weight_L has L elements");
     const size_t size = weight_LK.size(), labels = bias_L.size();
@@ -174,9 +178,12 @@ std::tuple<double, int64_t, int64_t, int64_t> train_step(
                              moment(first_LK, size, rule >= 1), moment(second_LK, size, rule == 2),
                              moment(first_L, labels, rule >= 1), moment(second_L, labels, rule == 2)};
     const xmc::Step step{(xmc::Loss)loss, scale, label_weight_L ? label_weight_L->data() : nullptr};
-    const xmc::Positives positives{label_P.data(), row_P.data(), (int64_t)label_P.size()};
+    const xmc::Features features{x_DB.data(), bf16, x_DB.stride(0), x_DB.stride(1)};
+    const int64_t batch = x_DB.shape(1);
     nb::gil_scoped_release free;
-    const auto r = kernels().train_step(layer, x_DB.data(), bf16, x_DB.shape(1), positives, step, update, grad_x_DB.data(), threads);
+    const xmc::SortedPairs positives({label_P.data(), row_P.data(), (int64_t)label_P.size()}, layer.labels, batch);
+    if (!positives.within) return {0, 0, 0, xmc::BAD_PAIRS};
+    const auto r = kernels().train_step(layer, features, batch, positives.in_order(), step, update, grad_x_DB.data(), threads);
     return {r.loss, r.zeros, r.skipped, r.bad_label};
 }
 

@@ -160,18 +160,20 @@ void train_partition(const Layer &layer, const Step &step, const Update &update,
 }
 
 template <class X>
-StepResult train_step_on(const Layer &layer, const void *x_DB, int64_t batch, const Positives &positives, const Step &step,
+StepResult train_step_on(const Layer &layer, const Features &features, int64_t batch, const Positives &positives, const Step &step,
                          const Update &update, float *grad_x_DB, int threads) {
     const Tiles tiles(batch, layer.group);
+    const Packed<X> x(tiles, features, layer.features);
+    if (!x.finite()) return {0, 0, 0, BAD_FEATURES};
     Buffer mask(tiles.lanes());
     for (int64_t b = 0; b < tiles.lanes(); b++) {
         const int32_t real = b < batch ? -1 : 0;
         std::memcpy(mask.p + b, &real, 4);
     }
     StepResult results[MAX_PARTITIONS];
-    over_partitions<X>(
-        layer, tiles, static_cast<const typename X::Input *>(x_DB), grad_x_DB, threads, [&]() { return ChunkWork(layer, tiles); },
-        [&](int p, const Packed<X> &x, float *gx, int64_t first, int64_t last, ChunkWork &work) {
+    over_partitions(
+        layer, tiles, grad_x_DB, threads, [&]() { return ChunkWork(layer, tiles); },
+        [&](int p, float *gx, int64_t first, int64_t last, ChunkWork &work) {
             train_partition(layer, step, update, positives, tiles, mask.p, x, gx, first, last, work, results[p]);
         });
     StepResult sum{0, 0, 0, -1};
@@ -185,9 +187,9 @@ StepResult train_step_on(const Layer &layer, const void *x_DB, int64_t batch, co
     return sum;
 }
 
-StepResult train_step(const Layer &layer, const void *x_DB, bool bf16, int64_t batch, const Positives &positives, const Step &step,
+StepResult train_step(const Layer &layer, const Features &x, int64_t batch, const Positives &positives, const Step &step,
                       const Update &update, float *grad_x_DB, int threads) {
-    return (bf16 ? train_step_on<Twins> : train_step_on<Floats>)(layer, x_DB, batch, positives, step, update, grad_x_DB, threads);
+    return (x.bf16 ? train_step_on<Twins> : train_step_on<Floats>)(layer, x, batch, positives, step, update, grad_x_DB, threads);
 }
 
 }  // namespace

@@ -46,14 +46,12 @@ constexpr int64_t APART = 512;
 // The threads worth starting for `count` partitions.
 inline int threads_for(int count, int threads) { return threads < count ? threads : count; }
 
-// Calls body(p, x, gx, first, last, work) for every partition p and its labels [first, last), with the packed features and the
-// partition's own sum of their gradients; every thread makes its work once. The sums are added in order into grad_x_DB.
-template <class X, class Make, class Body>
-void over_partitions(const Layer &layer, const Tiles &tiles, const typename X::Input *x_DB, float *grad_x_DB, int threads, Make &&make,
-                     Body &&body) {
+// Calls body(p, gx, first, last, work) for every partition p and its labels [first, last), with the partition's own sum of the
+// features' gradients; every thread makes its work once. The sums are added in order into grad_x_DB.
+template <class Make, class Body>
+void over_partitions(const Layer &layer, const Tiles &tiles, float *grad_x_DB, int threads, Make &&make, Body &&body) {
     const int count = partitions(layer.labels);
     const int64_t size = layer.features * tiles.lanes();
-    const Packed<X> x(tiles, x_DB, layer.features);
     Buffer sums(APART + size * count);
     float *gx = sums.p + APART;
 #pragma omp parallel num_threads(threads_for(count, threads))
@@ -63,7 +61,7 @@ void over_partitions(const Layer &layer, const Tiles &tiles, const typename X::I
         for (int p = 0; p < count; p++) {
             float *own = gx + p * size;
             std::memset(own, 0, size * 4);
-            body(p, x, own, bound(layer, p, count), bound(layer, p + 1, count), work);
+            body(p, own, bound(layer, p, count), bound(layer, p + 1, count), work);
         }
     }
     unpack(tiles, gx, count, layer.features, grad_x_DB, threads);
