@@ -43,6 +43,25 @@ def test_a_step_on_what_does_not_fit_changes_nothing(
 
 
 @pytest.mark.parametrize("kind", ["fixed_fan_in", "group_fan_in"])
+def test_a_state_with_inputs_that_the_layer_has_not_is_refused(kind: str) -> None:
+    """Of a layer with more features it has the same shapes, and once ended in a corrupted heap."""
+    recipe = output_of(kind, fan_in=4, group=2)
+    other = build(60, 23, recipe, torch.Generator().manual_seed(0))
+    one = torch.nn.Sequential(layer(kind))
+    before = {name: value.clone() for name, value in one.state_dict().items()}
+    name = one[0].index_name
+    twice = {key: value.clone() for key, value in before.items()}
+    twice[f"0.{name}"][5] = 3
+    for state, row in (({f"0.{k}": v for k, v in other.state_dict().items()}, r"\d+"), (twice, "5")):
+        with pytest.raises(
+            ShapeError, match=rf"0\.{name}: row {row} holds \[.*\]; allowed: distinct rising inputs, 0 … 10"
+        ):
+            one.load_state_dict(state)
+        assert all(torch.equal(before[key], value) for key, value in one.state_dict().items())
+    one.load_state_dict(before)
+
+
+@pytest.mark.parametrize("kind", ["fixed_fan_in", "group_fan_in"])
 def test_scores_and_top_k_of_other_features_are_refused(kind: str) -> None:
     one = layer(kind)
     for call in (one, lambda x_BD: one.top_k(x_BD, 3)):

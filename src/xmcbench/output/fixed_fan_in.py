@@ -23,7 +23,7 @@ from xmcbench.recipe import Output
 from xmcbench.recipe import Topology as TopologyRecipe
 from xmcbench.seeds import derive
 from xmcbench.topology import RewireReport, Topology
-from xmcbench.topology.distinct import distinct_inputs
+from xmcbench.topology.distinct import distinct_inputs, unfit_row
 from xmcbench.yaml_config import validated
 
 
@@ -251,10 +251,21 @@ class FixedFanIn(OutputLayer):
         return self.connection_gradient(batch, first, last)
 
     def check_invariants(self) -> None:
-        index_HK = self.index.to(torch.int64)
-        assert index_HK.shape == (-(-self.labels // self.group), self.fan_in)
-        assert int(index_HK.min()) >= 0 and int(index_HK.max()) < self.features, "an index is out of range"
-        assert bool((index_HK.diff(dim=1) > 0).all()), "a label's inputs are not distinct and rising"
+        assert self.index.shape == (-(-self.labels // self.group), self.fan_in)
+        row = unfit_row(self.index, self.features)
+        assert row is None, f"row {row}: inputs are not distinct, rising and among the features"
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Refuse the inputs of a layer with other features, with which kernels would read and write elsewhere."""
+        saved = state_dict.get(prefix + self.index_name)
+        if saved is not None and saved.shape == self.index.shape:
+            row = unfit_row(saved, self.features)
+            if row is not None:
+                raise ShapeError(
+                    f"{prefix}{self.index_name}: row {row} holds {saved[row].tolist()}; "
+                    f"allowed: distinct rising inputs, 0 … {self.features - 1}"
+                )
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
     def sparsity(self) -> float:
         return 1.0 - self.fan_in / self.features

@@ -15,3 +15,13 @@ def distinct_inputs(labels: int, features: int, fan_in: int, generator: torch.Ge
         draw = torch.rand(rows, features, generator=generator, device=generator.device)
         index_LK[start : start + rows] = draw.topk(fan_in, dim=1).indices.sort(dim=1).values
     return index_LK
+
+
+def unfit_row(index_HK: Tensor, features: int) -> int | None:
+    """Return the first row whose inputs are not distinct, rising and among 0 … D−1, or None; a block of rows at a time."""
+    for start in range(0, len(index_HK), BLOCK):
+        rows = index_HK[start : start + BLOCK].to(torch.int64)
+        fit = (rows.diff(dim=1) > 0).all(dim=1) & (rows[:, 0] >= 0) & (rows[:, -1] < features)
+        if not bool(fit.all()):
+            return start + int(fit.int().argmin())
+    return None
