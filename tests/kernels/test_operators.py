@@ -5,10 +5,11 @@ import os
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from xmcbench.errors import ConfigError, KernelError, NonFiniteError, ShapeError
 from xmcbench.kernels import choose, dispatch, operators, reference
@@ -209,6 +210,56 @@ def test_a_layer_of_bfloat16_features_is_one_that_reads_them_rounded(loss: str, 
         assert result.grad_x_BD.dtype == torch.float32
     for ours, theirs in zip(*ends, strict=True):
         assert torch.equal(ours, theirs)
+
+
+def _as_views(layer: FixedFanIn) -> None:
+    layer.weight_LK.data = layer.weight_LK.data.t().contiguous().t()
+    layer.index_LK = layer.index_LK.t().contiguous().t()
+    layer.bias_L.data = layer.bias_L.data.repeat_interleave(2)[::2]
+
+
+@pytest.mark.parametrize("rule", [torch.optim.SGD, torch.optim.AdamW])
+@pytest.mark.parametrize(
+    "change", [_as_views, lambda layer: layer.bfloat16()], ids=["views", "all in bfloat16"]
+)
+def test_a_layer_that_kernels_cannot_move_is_moved_all_the_same(
+    change: Callable[[FixedFanIn], object], rule: type[torch.optim.Optimizer]
+) -> None:
+    """They were given copies once, which moved in place of the layer's own bias or weights."""
+    torch.manual_seed(0)
+    plain, other = (FixedFanIn(16, 200, fan_in=4) for _ in range(2))
+    change(other)
+    x_BD, pairs = torch.randn(8, 16), Positives(8, torch.arange(8), torch.arange(8))
+    narrow = other.bias_L.dtype == torch.bfloat16
+    tolerance = {"rtol": 0.02, "atol": 0.02} if narrow else {"rtol": 1e-5, "atol": 1e-6}
+
+    def assert_alike(ours: Tensor | None, theirs: Tensor | None) -> None:
+        assert ours is not None and theirs is not None
+        torch.testing.assert_close(ours.float(), theirs, **tolerance)
+
+    for layer in (plain, other):
+        layer(x_BD).square().mean().backward()
+    assert_alike(other.weight_LK.grad, plain.weight_LK.grad)
+    assert_alike(other.bias_L.grad, plain.bias_L.grad)
+    before = other.bias_L.detach().float().clone()
+    for layer in (plain, other):
+        layer.train_step(x_BD, pairs, loss=LOSSES["bce"](), optimizer=rule(layer.parameters(), lr=0.5))
+    assert_alike(other.weight_LK.detach(), plain.weight_LK.detach())
+    assert_alike(other.bias_L.detach(), plain.bias_L.detach())
+    assert bool((other.bias_L != before).any())
+    assert_alike(other.top_k(x_BD, 3)[0], plain.top_k(x_BD, 3)[0])
+
+
+def test_the_fused_step_refuses_what_it_cannot_move() -> None:
+    layer = FixedFanIn(16, 200, fan_in=4)
+    _as_views(layer)
+    none, sgd = torch.empty(0, dtype=torch.int64), Update("sgd", rate=0.1)
+    for tensors in (
+        (layer.weight_LK, layer.index_LK.contiguous(), torch.zeros(200)),
+        (layer.weight_LK.contiguous(), layer.index_LK.contiguous(), torch.zeros(200, dtype=torch.bfloat16)),
+    ):
+        with pytest.raises(KernelError, match="moves contiguous weights and a contiguous bias of float32"):
+            operators.train_step(torch.randn(16, 8), *tensors, none, none, sgd, sgd, loss="bce")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

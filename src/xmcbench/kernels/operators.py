@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from xmcbench.errors import NonFiniteError
+from xmcbench.errors import KernelError, NonFiniteError
 from xmcbench.kernels.blocks import bag_backward, bag_scores, rows_of_labels
 from xmcbench.kernels.dispatch import choose, native
 from xmcbench.kernels.update import RULES, Update
@@ -30,12 +30,12 @@ def scores(
     """Return z_LB = b_l + Σ_j w_lj · x[i_gj], g = ⌊l/G⌋ the group of l; backend: a name of `dispatch.BACKENDS`."""
     runs = _runs(backend, x_DB, weight_LK)
     if runs == "triton":
-        found: Tensor = gpu().forward(x_DB.contiguous(), weight_LK.contiguous(), index_HK, bias_L, group)
+        found: Tensor = gpu().forward(x_DB.contiguous(), *_whole(weight_LK, index_HK, bias_L), group)
         return found
     if runs == "cpu":
         z_LB = x_DB.new_empty(weight_LK.shape[0], x_DB.shape[1])
         module().forward(
-            weight_LK.contiguous(), index_HK, bias_L, group, x_DB.contiguous(), z_LB, torch.get_num_threads()
+            *_whole(weight_LK, index_HK, bias_L), group, x_DB.contiguous(), z_LB, torch.get_num_threads()
         )
         return z_LB
     return bag_scores(x_DB.contiguous(), weight_LK, rows_of_labels(index_HK, group, len(weight_LK)), bias_L)
@@ -59,18 +59,15 @@ def scores_backward(
     """Return the gradients by x_DB, weight_LK and bias_L."""
     runs = _runs(backend, x_DB, weight_LK)
     if runs == "triton":
-        grads = gpu().backward(
-            grad_z_LB.contiguous(), x_DB.contiguous(), weight_LK.contiguous(), index_HK, bias_L, group
-        )
-        return grads[0], grads[1].to(weight_LK.dtype), grads[2]
+        layer = _whole(weight_LK, index_HK, bias_L)
+        grads = gpu().backward(grad_z_LB.contiguous(), x_DB.contiguous(), *layer, group)
+        return grads[0], grads[1].to(weight_LK.dtype), grads[2].to(bias_L.dtype)
     if runs == "cpu":
         grad_x_DB = torch.empty_like(x_DB, memory_format=torch.contiguous_format)
         grad_weight_LK = torch.empty(weight_LK.shape, dtype=torch.float32)
-        grad_bias_L = torch.empty_like(bias_L)
+        grad_bias_L = torch.empty(bias_L.shape, dtype=torch.float32)
         module().backward(
-            weight_LK.contiguous(),
-            index_HK,
-            bias_L,
+            *_whole(weight_LK, index_HK, bias_L),
             group,
             x_DB.contiguous(),
             grad_z_LB.contiguous(),
@@ -79,7 +76,7 @@ def scores_backward(
             grad_bias_L,
             torch.get_num_threads(),
         )
-        return grad_x_DB, grad_weight_LK.to(weight_LK.dtype), grad_bias_L
+        return grad_x_DB, grad_weight_LK.to(weight_LK.dtype), grad_bias_L.to(bias_L.dtype)
     return bag_backward(grad_z_LB, x_DB, weight_LK, rows_of_labels(index_HK, group, len(weight_LK)))
 
 
@@ -137,6 +134,10 @@ def _fused_step(
     key: int,
     backend: str = "auto",
 ) -> tuple[Tensor, Tensor]:
+    if not moves_in_place(weight_LK, index_HK, bias_L):
+        raise KernelError(
+            "the fused step moves contiguous weights and a contiguous bias of float32, no others"
+        )
     moments = (first_LK, second_LK, first_L, second_L)
     torch.autograd.graph.increment_version([weight_LK, bias_L, *(m for m in moments if m is not None)])
     if choose(backend, weight_LK.device, weight_LK.dtype, x_DB.shape[1]) == "triton":
@@ -270,12 +271,18 @@ def top_k(
 ) -> tuple[Tensor, Tensor]:
     """Return the k best scores of each document and their labels, streaming: B·k numbers a partition of labels."""
     if choose(backend, weight_LK.device, weight_LK.dtype, x_DB.shape[1]) == "triton":
-        best: tuple[Tensor, Tensor] = gpu().best(x_DB.contiguous(), weight_LK, index_HK, bias_L, group, k)
+        layer = _whole(weight_LK, index_HK, bias_L)
+        best: tuple[Tensor, Tensor] = gpu().best(x_DB.contiguous(), *layer, group, k)
         return best
     score_Bk = x_DB.new_empty(x_DB.shape[1], k)
     label_Bk = torch.empty(x_DB.shape[1], k, dtype=torch.int64)
     module().top_k(
-        weight_LK, index_HK, bias_L, group, x_DB.contiguous(), score_Bk, label_Bk, torch.get_num_threads()
+        *_whole(weight_LK, index_HK, bias_L),
+        group,
+        x_DB.contiguous(),
+        score_Bk,
+        label_Bk,
+        torch.get_num_threads(),
     )
     return score_Bk, label_Bk
 
@@ -292,6 +299,17 @@ def _(
 ) -> tuple[Tensor, Tensor]:
     shape = (x_DB.shape[1], k)
     return x_DB.new_empty(shape), x_DB.new_empty(shape, dtype=torch.int64)
+
+
+def moves_in_place(weight_LK: Tensor, index_HK: Tensor, bias_L: Tensor) -> bool:
+    """Tell whether the fused step can move a layer's tensors: a copy of them would move in their place and be lost."""
+    tensors = (weight_LK, index_HK, bias_L)
+    return bias_L.dtype == torch.float32 and all(tensor.is_contiguous() for tensor in tensors)
+
+
+def _whole(weight_LK: Tensor, index_HK: Tensor, bias_L: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a layer's tensors as kernels read them; they are copied where they lie otherwise."""
+    return weight_LK.contiguous(), index_HK.contiguous(), bias_L.float().contiguous()
 
 
 def _runs(backend: str, x_DB: Tensor, weight_LK: Tensor) -> str:

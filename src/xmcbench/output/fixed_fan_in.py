@@ -114,6 +114,7 @@ class FixedFanIn(OutputLayer):
             x_BD.dtype == torch.float32
             and loss.name in operators.LOSSES
             and updates[0].agrees_with(updates[1])
+            and operators.moves_in_place(self.weight_LK, self.index, self.bias_L)
         )
         runs = self._runs(len(x_BD)) if fuses else "torch"
         with torch.no_grad():

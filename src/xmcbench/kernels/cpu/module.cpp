@@ -219,8 +219,15 @@ NB_MODULE(_cpu, m) {
     m.def("most_scratch", &xmc::most_scratch,
           "Most bytes that kernels held at once beside their arguments since this was last asked.");
     m.def("free_kept", &xmc::free_kept, "Free the arrays that wait for the next call; returns their bytes.");
-    m.def("forward", &forward);
-    m.def("backward", &backward);
-    m.def("train_step", &train_step);
-    m.def("top_k", &top_k);
+    // What is written is never converted: a copy would be written in its place, and lost.
+    m.def("forward", &forward, "weight_LK"_a, "index_HK"_a, "bias_L"_a, "group"_a, "x_DB"_a, "z_LB"_a.noconvert(), "threads"_a);
+    m.def("backward", &backward, "weight_LK"_a, "index_HK"_a, "bias_L"_a, "group"_a, "x_DB"_a, "grad_z_LB"_a,
+          "grad_x_DB"_a.noconvert(), "grad_weight_LK"_a.noconvert(), "grad_bias_L"_a.noconvert(), "threads"_a);
+    m.def("train_step", &train_step, "weight_LK"_a.noconvert(), "index_HK"_a, "bias_L"_a.noconvert(), "group"_a, "x_DB"_a, "label_P"_a,
+          "row_P"_a, "grad_x_DB"_a.noconvert(), "label_weight_L"_a.none(), "loss"_a, "scale"_a, "rule"_a, "rate"_a, "decay"_a,
+          "bias_rate"_a, "bias_decay"_a, "momentum"_a, "beta1"_a, "beta2"_a, "epsilon"_a, "correction1"_a, "correction2"_a, "key"_a,
+          "first_LK"_a.noconvert().none(), "second_LK"_a.noconvert().none(), "first_L"_a.noconvert().none(),
+          "second_L"_a.noconvert().none(), "threads"_a);
+    m.def("top_k", &top_k, "weight_LK"_a, "index_HK"_a, "bias_L"_a, "group"_a, "x_DB"_a, "score_Bk"_a.noconvert(),
+          "label_Bk"_a.noconvert(), "threads"_a);
 }
