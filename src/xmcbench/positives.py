@@ -23,9 +23,16 @@ class Positives:
     label_P: Tensor
 
     def require_documents(self, documents: int) -> None:
-        """Raise ShapeError unless these are the positives of so many documents."""
+        """Raise ShapeError unless these are the positives of so many documents, of one at least."""
         if self.documents != documents:
             raise ShapeError(f"positives: of {self.documents} documents; allowed: {documents}, as in x_BD")
+        if not documents:
+            raise ShapeError("positives: of no documents; allowed: a batch of 1 or more")
+        if self.row_P.shape != self.label_P.shape:
+            raise ShapeError(
+                f"positives: row_P has shape {tuple(self.row_P.shape)}, label_P {tuple(self.label_P.shape)}; "
+                "allowed: P elements each"
+            )
 
     def require_within(self, documents: int, labels: int) -> None:
         """Raise ShapeError if a pair lies outside documents × labels: kernels would read and write elsewhere."""

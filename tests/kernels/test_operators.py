@@ -212,6 +212,27 @@ def test_a_layer_of_bfloat16_features_is_one_that_reads_them_rounded(loss: str, 
         assert torch.equal(ours, theirs)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_narrow_features_of_an_encoder_under_autocast(dtype: torch.dtype, backend: str) -> None:
+    """They are taken as the numbers that they are; the gradient comes back in their dtype, for `backward`."""
+    ends = []
+    for narrow in (True, False):
+        layer = FixedFanIn(16, 200, fan_in=4, backend=backend)
+        optimizer = torch.optim.SGD(layer.parameters(), lr=0.5)
+        torch.manual_seed(0)
+        x_BD = torch.randn(8, 16).to(dtype)
+        x_BD = (x_BD if narrow else x_BD.float()).requires_grad_(True)
+        pairs = Positives(8, torch.arange(8), torch.arange(8))
+        with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
+            result = layer.train_step(x_BD, pairs, loss=LOSSES["bce"](), optimizer=optimizer)
+        x_BD.backward(result.grad_x_BD)
+        assert result.grad_x_BD.dtype == x_BD.dtype and x_BD.grad is not None
+        ends.append((layer.weight_LK.detach(), layer.bias_L.detach(), x_BD.grad.to(dtype)))
+    for ours, theirs in zip(*ends, strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def _as_views(layer: FixedFanIn) -> None:
     layer.weight_LK.data = layer.weight_LK.data.t().contiguous().t()
     layer.index_LK = layer.index_LK.t().contiguous().t()

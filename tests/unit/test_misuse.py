@@ -12,6 +12,7 @@ from xmcbench.training.optimizers import output_optimizer
 
 from ..recipes import output_of
 
+FITTING = Positives(3, torch.tensor([0]), torch.tensor([0]))
 KINDS = ["fixed_fan_in", "group_fan_in", "dense_chunked", "dense", "masked", "low_rank"]
 
 
@@ -59,6 +60,29 @@ def test_a_state_with_inputs_that_the_layer_has_not_is_refused(kind: str) -> Non
             one.load_state_dict(state)
         assert all(torch.equal(before[key], value) for key, value in one.state_dict().items())
     one.load_state_dict(before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_of_nothing_pairs_without_partners_and_no_places_are_refused(kind: str) -> None:
+    one, none = layer(kind), torch.empty(0, dtype=torch.int64)
+    steps = output_optimizer(one, OutputOptimizer())
+    for x_BD, positives, said in (
+        (torch.randn(0, 11), Positives(0, none, none), "of no documents; allowed: a batch of 1 or more"),
+        (torch.randn(3, 11), Positives(3, torch.arange(3), torch.arange(2)), r"row_P has shape \(3,\)"),
+    ):
+        with pytest.raises(ShapeError, match=said):
+            one.train_step(x_BD, positives, loss=BinaryCrossEntropy(), optimizer=steps)
+    for k in (0, -1):
+        with pytest.raises(ShapeError, match=f"top_k: k is {k}; allowed: 1 or more"):
+            one.top_k(torch.randn(3, 11), k)
+
+
+@pytest.mark.parametrize("kind", ["fixed_fan_in", "group_fan_in", "dense_chunked"])
+def test_an_optimiser_of_another_model_is_refused(kind: str) -> None:
+    one = layer(kind)
+    steps = output_optimizer(layer(kind), OutputOptimizer())
+    with pytest.raises(ConfigError, match=r"does not hold the layer's parameter of shape \(23, "):
+        one.train_step(torch.randn(3, 11), FITTING, loss=BinaryCrossEntropy(), optimizer=steps)
 
 
 @pytest.mark.parametrize("kind", ["fixed_fan_in", "group_fan_in"])

@@ -9,6 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from xmcbench.errors import ShapeError
 from xmcbench.positives import Positives
 
 #: Bytes of a chunk that exist on a GPU at a time, where any do: scores, their loss or gradients, and what is sorted.
@@ -75,6 +76,7 @@ def top_k(scores_of: Callable[[int, int], Tensor], labels: int, k: int, block: i
 
     Surplus places (L < k) hold −inf and label −1.
     """
+    require_places(k)
     score_Bk: Tensor | None = None
     label_Bk = torch.empty(0)
     for first in range(0, labels, block):
@@ -93,6 +95,12 @@ def top_k(scores_of: Callable[[int, int], Tensor], labels: int, k: int, block: i
         score_Bk = torch.nn.functional.pad(score_Bk, (0, missing), value=float("-inf"))
         label_Bk = torch.nn.functional.pad(label_Bk, (0, missing), value=-1)
     return score_Bk, label_Bk
+
+
+def require_places(k: int) -> None:
+    """Raise ShapeError unless so many best labels can be asked for."""
+    if k < 1:
+        raise ShapeError(f"top_k: k is {k}; allowed: 1 or more")
 
 
 def _best(z_Bl: Tensor, width: int) -> tuple[Tensor, Tensor]:

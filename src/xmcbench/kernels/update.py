@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from xmcbench.errors import ConfigError
 from xmcbench.kernels.rounding import NARROW
 
 RULES = ("sgd", "momentum", "adamw")
@@ -96,7 +97,13 @@ def update_of(optimizer: torch.optim.Optimizer, parameter: Tensor) -> Update:
 
     Understands torch's AdamW and SGD (with the decoupled decay of this package); others raise TypeError.
     """
-    group = next(g for g in optimizer.param_groups if any(p is parameter for p in g["params"]))
+    groups = [g for g in optimizer.param_groups if any(p is parameter for p in g["params"])]
+    if not groups:
+        raise ConfigError(
+            f"{type(optimizer).__name__} does not hold the layer's parameter of shape {tuple(parameter.shape)}; "
+            "allowed: an optimiser of this layer's own parameters"
+        )
+    group = groups[0]
     state = optimizer.state[parameter]
 
     def moment(name: str) -> Tensor:

@@ -104,6 +104,11 @@ class FixedFanIn(OutputLayer):
         optimizer: torch.optim.Optimizer,
         scale: float = 1.0,
     ) -> StepResult:
+        if x_BD.dtype in (torch.float16, torch.bfloat16):  # of an encoder under autocast
+            result = self.train_step(
+                x_BD.detach().float(), positives, loss=loss, optimizer=optimizer, scale=scale
+            )
+            return replace(result, grad_x_BD=result.grad_x_BD.to(x_BD.dtype))
         if not self.streams:
             return super().train_step(x_BD, positives, loss=loss, optimizer=optimizer, scale=scale)
         self.require_features(x_BD)
@@ -127,9 +132,9 @@ class FixedFanIn(OutputLayer):
                 take_back(optimizer, self.weight_LK, self.bias_L)
                 raise
             if runs == "torch":
-                return step_by_blocks(
-                    self, self._read(x_BD), positives, loss, updates, scale, self._key(updates[0])
-                )
+                batch = self._read(x_BD), positives
+                with torch.autocast(x_BD.device.type, enabled=False):
+                    return step_by_blocks(self, *batch, loss, updates, scale, self._key(updates[0]))
         grad_x_DB, value, zeros, skipped, bad = found
         if bad >= 0:
             raise NonFiniteError(
@@ -188,6 +193,7 @@ class FixedFanIn(OutputLayer):
     @torch.no_grad()
     def top_k(self, x_BD: Tensor, k: int) -> tuple[Tensor, Tensor]:
         self.require_features(x_BD)
+        blocks.require_places(k)
         x_DB = self._read(x_BD).t()
         runs = self._runs(len(x_BD)) if x_BD.dtype == torch.float32 else "torch"
         if runs == "cpu" or (runs == "triton" and k <= MOST_PLACES):
