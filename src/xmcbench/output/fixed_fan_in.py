@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from xmcbench.errors import ConfigError, NonFiniteError, ShapeError
-from xmcbench.kernels import blocks, choose, cpu_scratch, operators, rewiring
+from xmcbench.kernels import blocks, choose, operators, rewiring
 from xmcbench.kernels.blocks import Loss
-from xmcbench.kernels.triton.shapes import MOST_PLACES, scratch_bytes
+from xmcbench.kernels.triton.shapes import MOST_PLACES
 from xmcbench.kernels.update import Update, take_back, update_of
 from xmcbench.output._by_blocks import BLOCK, step_by_blocks
+from xmcbench.output._fan_in_scratch import fan_in_scratch
 from xmcbench.output._keys import require_fan_in_kernel
 from xmcbench.output.layer import GrowthBatch, OutputLayer, StepResult, required, uniform
 from xmcbench.positives import Positives
@@ -277,39 +278,13 @@ class FixedFanIn(OutputLayer):
     def sparsity(self) -> float:
         return 1.0 - self.fan_in / self.features
 
-    def _kernel_bytes(self, batch: int) -> int:
-        if self.weight_LK.is_cuda or self._runs(batch) != "cpu":
-            return 0
-        return cpu_scratch.scratch_bytes(
-            self.labels,
-            self.features,
-            self.fan_in,
-            batch,
-            self.group,
-            tile=operators.module().tile(self.group),
-            threads=torch.get_num_threads(),
-            narrow_weights=self.weight_LK.dtype == torch.bfloat16,
-            narrow_features=self.rounds_features,
-        )
-
     def memory(self, optimizer: torch.optim.Optimizer | None = None, batch: int = 0) -> dict[str, int]:
         kinds = super().memory(optimizer, batch)
         if self.streams:
             del kinds["gradient"]
             kinds.pop("scores", None)
-            if batch:
-                # The features' gradient beside what the kernel holds; nothing grows with L. The C++ kernels read features as they lie, but
-                # for those that are rounded first; torch blocks hold them transposed.
-                copied = 2 if self.rounds_features else 0 if self._runs(batch) == "cpu" else 4
-                kinds["scratch"] = self._kernel_bytes(batch) + (copied + 4) * self.features * batch
-                if self.weight_LK.is_cuda and self._runs(batch) == "triton":
-                    by_input = torch.are_deterministic_algorithms_enabled()
-                    kinds["scratch"] = scratch_bytes(
-                        self.labels, self.features, self.fan_in, batch, self.group, by_input
-                    )
-        elif batch:
-            # What autograd keeps for the backward pass (the features, transposed), beside what its kernel holds.
-            kinds["scratch"] = self._kernel_bytes(batch) + self.features * batch * 4
+        if batch:
+            kinds["scratch"] = fan_in_scratch(self, self._runs(batch), batch)
         return kinds
 
 
