@@ -142,8 +142,7 @@ def _fused_step(
     torch.autograd.graph.increment_version([weight_LK, bias_L, *(m for m in moments if m is not None)])
     if choose(backend, weight_LK.device, weight_LK.dtype, x_DB.shape[1]) == "triton":
         layer = (x_DB.float().contiguous(), weight_LK, index_HK, bias_L, group)
-        order = torch.argsort(label_P * x_DB.shape[1] + row_P)
-        pairs = (label_P[order], row_P[order], label_weight_L)
+        pairs = (*Positives(x_DB.shape[1], row_P, label_P).by_label(), label_weight_L)
         result: tuple[Tensor, Tensor] = gpu().train_step(
             *layer, moments, *pairs, loss, scale, rule, numbers, key
         )

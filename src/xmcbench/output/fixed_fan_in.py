@@ -133,9 +133,9 @@ class FixedFanIn(OutputLayer):
                 take_back(optimizer, self.weight_LK, self.bias_L)
                 raise
             if runs == "torch":
-                batch = self._read(x_BD), positives
+                key = self._key(updates[0])
                 with torch.autocast(x_BD.device.type, enabled=False):
-                    return step_by_blocks(self, *batch, loss, updates, scale, self._key(updates[0]))
+                    return step_by_blocks(self, self._read(x_BD), positives, loss, updates, scale, key)
         grad_x_DB, value, zeros, skipped, bad = found
         if bad >= 0:
             raise NonFiniteError(
