@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import pytest
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
@@ -139,6 +140,22 @@ def fused(
     )
     found = {"grad_x": grad_x_DB.t(), "weight": weight, "bias": bias, "loss": value, "zeros": zeros}
     return found | {"skipped": skipped, "bad": bad} | _moments(*updates)
+
+
+def assert_refused(
+    case: Case, pairs: tuple[Tensor, Tensor], error: type[Exception], said: str, backend: str = "auto"
+) -> None:
+    """The fused step of a backend refuses this batch, and nothing of the layer or of its moments moves."""
+    weight, bias = case.weight_LK.clone(), case.bias_L.clone()
+    updates = case.update("adamw", weight, 0.1), case.update("adamw", bias, 0.1)
+    moments = [m.clone() for u in updates for m in (u.first, u.second) if m is not None]
+    with pytest.raises(error, match=said):
+        operators.train_step(
+            case.x_BD.t(), weight, case.index_HK, bias, *pairs, *updates, loss="bce", backend=backend
+        )
+    assert torch.equal(weight, case.weight_LK) and torch.equal(bias, case.bias_L)
+    after = [m for u in updates for m in (u.first, u.second) if m is not None]
+    assert all(torch.equal(a, b) for a, b in zip(moments, after, strict=True))
 
 
 def _moments(weight: Update, bias: Update) -> dict[str, object]:

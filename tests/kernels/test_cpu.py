@@ -13,7 +13,7 @@ from xmcbench.errors import NonFiniteError, ShapeError
 from xmcbench.kernels import native, operators, reference
 
 from . import cases
-from .cases import Case, make, odd_cases, truth
+from .cases import Case, assert_refused, make, odd_cases, truth
 
 MODULE = native()
 if MODULE is None:
@@ -135,19 +135,6 @@ def test_a_pair_outside_of_the_batch_moves_nothing(label: int, row: int, said: s
     case = make(9, 21, 40, 5)
     pairs = torch.tensor([3, label, 7]), torch.tensor([1, row, 2])
     assert_refused(case, pairs, ShapeError, said)
-
-
-def assert_refused(
-    case: Case, pairs: tuple[torch.Tensor, torch.Tensor], error: type[Exception], said: str
-) -> None:
-    weight, bias = case.weight_LK.clone(), case.bias_L.clone()
-    updates = case.update("adamw", weight, 0.1), case.update("adamw", bias, 0.1)
-    moments = [m.clone() for u in updates for m in (u.first, u.second) if m is not None]
-    with pytest.raises(error, match=said):
-        operators.train_step(case.x_BD.t(), weight, case.index_HK, bias, *pairs, *updates, loss="bce")
-    assert torch.equal(weight, case.weight_LK) and torch.equal(bias, case.bias_L)
-    after = [m for u in updates for m in (u.first, u.second) if m is not None]
-    assert all(torch.equal(a, b) for a, b in zip(moments, after, strict=True))
 
 
 @settings(max_examples=40, deadline=None)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from xmcbench.errors import KernelError, NonFiniteError
+from xmcbench.errors import KernelError, NonFiniteError, ShapeError
 from xmcbench.kernels import native, operators
 from xmcbench.output import build, dense_chunked
 from xmcbench.positives import Positives
@@ -17,7 +17,7 @@ from xmcbench.kernels.triton import shapes  # noqa: E402
 from xmcbench.kernels.triton.by_input import feature_gradient_way  # noqa: E402
 from xmcbench.kernels.triton.update import label_key, random16  # noqa: E402
 
-from .cases import make, truth  # noqa: E402
+from .cases import assert_refused, make, truth  # noqa: E402
 from .triton_cases import NARROW, assert_same, fused, moved  # noqa: E402
 
 #: The interpreter's numpy speaks of overflows where a GPU says nothing.
@@ -197,3 +197,26 @@ def test_scratch_is_bounded_by_a_chunk_at_any_shape() -> None:
     few = dict(features=768, fan_in=32, documents=64, group=16)
     added = shapes.scratch_bytes(100, **few, by_input=True) - shapes.scratch_bytes(100, **few)
     assert added == 100 * 32 * 4 + 7 * 32 * 12
+
+
+@pytest.mark.parametrize(("dtype", "value"), [(torch.float32, "nan"), (NARROW, "inf")])
+def test_features_that_are_not_finite_move_nothing(
+    dtype: torch.dtype, value: str, device: torch.device
+) -> None:
+    case = make(9, 21, 40, 5)
+    case.x_BD[8, 20] = float(value)
+    case = moved(dataclasses.replace(case, x_BD=case.x_BD.to(dtype)), device)
+    assert_refused(case, case.pairs, NonFiniteError, "features x_BD are not", backend="triton")
+
+
+@pytest.mark.parametrize(
+    ("label", "row", "said"),
+    [(40, 0, "label_P holds 40; allowed: 0 … 39"), (0, -2, "row_P holds -2; allowed: 0 … 8")],
+)
+def test_a_pair_outside_of_the_batch_moves_nothing(
+    label: int, row: int, said: str, device: torch.device
+) -> None:
+    case = moved(make(9, 21, 40, 5), device)
+    label_P = torch.tensor([3, label, 7], device=device)
+    row_P = torch.tensor([1, row, 2], device=device)
+    assert_refused(case, (label_P, row_P), ShapeError, said, backend="triton")

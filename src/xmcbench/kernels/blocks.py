@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from xmcbench.errors import ShapeError
+from xmcbench.errors import NonFiniteError, ShapeError
 from xmcbench.positives import Positives
 
 #: Bytes of a chunk that exist on a GPU at a time, where any do: scores, their loss or gradients, and what is sorted.
@@ -95,6 +95,17 @@ def top_k(scores_of: Callable[[int, int], Tensor], labels: int, k: int, block: i
         score_Bk = torch.nn.functional.pad(score_Bk, (0, missing), value=float("-inf"))
         label_Bk = torch.nn.functional.pad(label_Bk, (0, missing), value=-1)
     return score_Bk, label_Bk
+
+
+#: What a fused step says of a batch that it refused.
+UNSOUND = "output layer: features x_BD are not finite; nothing was updated"
+
+
+def require_sound(x: Tensor, positives: Positives, labels: int) -> None:
+    """Raise ShapeError if a pair lies outside documents × labels, NonFiniteError if a feature (any layout) is not finite."""
+    positives.require_within(positives.documents, labels)
+    if not torch.isfinite(x.sum()):
+        raise NonFiniteError(UNSOUND)
 
 
 def require_places(k: int) -> None:

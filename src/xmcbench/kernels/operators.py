@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from xmcbench.errors import KernelError, NonFiniteError
-from xmcbench.kernels.blocks import bag_backward, bag_scores, rows_of_labels
+from xmcbench.kernels.blocks import UNSOUND, bag_backward, bag_scores, require_sound, rows_of_labels
 from xmcbench.kernels.dispatch import choose, native
 from xmcbench.kernels.update import RULES, Update
 from xmcbench.positives import Positives
@@ -139,12 +139,15 @@ def _fused_step(
             "the fused step moves contiguous weights and a contiguous bias of float32, no others"
         )
     moments = (first_LK, second_LK, first_L, second_L)
+    runs = choose(backend, weight_LK.device, weight_LK.dtype, x_DB.shape[1])
+    if runs == "triton":
+        positives = Positives(x_DB.shape[1], row_P, label_P)
+        require_sound(x_DB, positives, len(weight_LK))
     torch.autograd.graph.increment_version([weight_LK, bias_L, *(m for m in moments if m is not None)])
-    if choose(backend, weight_LK.device, weight_LK.dtype, x_DB.shape[1]) == "triton":
+    if runs == "triton":
         layer = (x_DB.float().contiguous(), weight_LK, index_HK, bias_L, group)
-        pairs = (*Positives(x_DB.shape[1], row_P, label_P).by_label(), label_weight_L)
         result: tuple[Tensor, Tensor] = gpu().train_step(
-            *layer, moments, *pairs, loss, scale, rule, numbers, key
+            *layer, moments, *positives.by_label(), label_weight_L, loss, scale, rule, numbers, key
         )
         return result
     grad_x_DB = x_DB.new_empty(x_DB.shape, dtype=torch.float32)
@@ -224,8 +227,8 @@ def train_step(
     count; on a GPU they are those of any other run if torch was told to be deterministic. The CPU kernels keep up to 32 MiB of
     their arrays for the next call (`module().free_kept()` frees them).
     The bias may have another rate and decay than the weights; rule, momentum and betas are theirs.
-    The CPU kernels look at a batch before they write anything; a caller on a GPU does so itself (`Positives.require_within`): ShapeError
-    where a pair lies outside of documents × labels, NonFiniteError where a feature is not finite.
+    Before anything is written: ShapeError where a pair lies outside of documents × labels, NonFiniteError where a feature
+    is not finite.
     Returns (grad_x_DB scaled, loss unscaled, exactly zero score gradients, labels skipped because all of theirs were,
     first label with a non-finite gradient or −1; such labels keep their weights).
     """
@@ -254,7 +257,7 @@ def train_step(
     if bad == BAD_PAIRS:
         Positives(x_DB.shape[1], row_P, label_P).require_within(x_DB.shape[1], len(weight_LK))
     if bad == BAD_FEATURES:
-        raise NonFiniteError("output layer: features x_BD are not finite; nothing was updated")
+        raise NonFiniteError(UNSOUND)
     return grad_x_DB, value, int(zeros), int(skipped), int(bad)
 
 

@@ -125,9 +125,9 @@ class FixedFanIn(OutputLayer):
         runs = self._runs(len(x_BD)) if fuses else "torch"
         with torch.no_grad():
             try:
-                if runs != "cpu":  # those kernels look at a batch themselves
-                    self._require_sound(x_BD, positives)
-                if runs != "torch":
+                if runs == "torch":  # kernels look at a batch themselves
+                    blocks.require_sound(x_BD, positives, self.labels)
+                else:
                     found = self._fused(x_BD, positives, loss.name, updates, scale)
             except (NonFiniteError, ShapeError):
                 take_back(optimizer, self.weight_LK, self.bias_L)
@@ -142,11 +142,6 @@ class FixedFanIn(OutputLayer):
                 f"output layer: the gradient of label {bad} is not finite; it was left as it was"
             )
         return StepResult(value, grad_x_DB.t(), zeros / (len(x_BD) * self.labels), skipped / self.labels)
-
-    def _require_sound(self, x_BD: Tensor, positives: Positives) -> None:
-        positives.require_within(len(x_BD), self.labels)
-        if not torch.isfinite(x_BD.sum()):
-            raise NonFiniteError("output layer: features x_BD are not finite; nothing was updated")
 
     def _fused(
         self, x_BD: Tensor, positives: Positives, loss: str, updates: tuple[Update, Update], scale: float
