@@ -11,35 +11,33 @@ from xmcbench.reporting.experiments._panels import log_ticks, panels
 
 TITLE = "Figure 3, left: drop from dense by number of labels"
 CAPTION = (
-    "How far test P@1 lies below the dense layer's, against the number of labels (log scale). Left: nested samples of one data "
-    "set's labels; right of it: data sets and samples of them, which differ in more than their labels, so no line joins them, with "
-    "a bag of words as encoder and with MiniLM fine-tuned. Mean over seeds."
+    "How far test P@1 lies below the dense layer's, against the number of labels (log scale). First: nested samples of one data "
+    "set's labels. Then data sets, which differ in more than their labels, so no line joins them: a sample of each, and the whole "
+    "of each with a bag of words as encoder and with MiniLM fine-tuned. Mean over seeds."
 )
 METHODS = ["fixed_fan_in_set", "fixed_fan_in_set_intermediate", "fixed_fan_in_set_aux"]
 NESTED = "nested samples of one set's labels"
-#: The budget of whole sets whose encoder is a transformer.
-TUNED = "minilm"
+#: Title of a panel → the budget of its data sets.
+SETS = {"a sample of each set": "quick", "whole sets": "full", "whole sets, MiniLM fine-tuned": "minilm"}
 SPACES = ("labels_eighth", "labels_quarter", "labels_half", "quick")
 
 
 def draw(rows: ExperimentRows) -> Figure:
-    """Draw the nested label samples, and data sets with either encoder."""
+    """Draw the nested label samples, and data sets at each budget."""
     frame = rows.final("P", 1, base=["dense", *METHODS], split="test")
     mean = frame.groupby(["dataset", "budget", "base"])["value"].mean().unstack("base")
+    mean = mean.reindex(columns=["dense", *METHODS])
     labels = rows.final("labels", axes=()).groupby(["dataset", "budget"])["value"].first()
-    nested = [p for p in mean.index if p[1] in SPACES and (p[0], SPACES[0]) in mean.index]
-    whole = [p for p in mean.index if p[1] in ("quick", "full")]
-    tuned = [p for p in mean.index if p[1] == TUNED]
-    parts = {NESTED: nested, "data sets": whole, "data sets, MiniLM fine-tuned": tuned}
-    parts = {title: found for title, found in parts.items() if len(found) > 1 and "dense" in mean.columns}
-    figure, axes = panels(list(parts), share_y=True)
+    # A cell without a dense layer, or without a sparse one, has no drop.
+    drops = mean[METHODS].rsub(mean["dense"], axis=0).dropna(how="all")
+    cells = [cell for cell in drops.index if cell in labels.index]
+    parts = {NESTED: [(d, b) for d, b in cells if b in SPACES and (d, SPACES[0]) in cells]}
+    parts |= {title: [cell for cell in cells if cell[1] == budget] for title, budget in SETS.items()}
+    parts = {title: found for title, found in parts.items() if len(found) > 1}
+    figure, axes = panels(list(parts), columns=2 if len(parts) == 4 else 3, share_y=True)
     labelled = []
     for panel, (title, found) in zip(axes, parts.items(), strict=True):
-        drop = mean.loc[found, [m for m in METHODS if m in mean.columns]].rsub(
-            mean.loc[found, "dense"], axis=0
-        )
-        drop = drop.loc[[p for p in drop.dropna(how="all").index if p in labels.index]]
-        drop = drop.assign(labels=labels).sort_values("labels").set_index("labels", append=True)
+        drop = drops.loc[found].assign(labels=labels).sort_values("labels").set_index("labels", append=True)
         xs = drop.index.get_level_values("labels").astype(float)
         line = "-" if title == NESTED else "none"
         ends = []
@@ -71,7 +69,7 @@ def name_points(panel: Axes, drop: pd.DataFrame) -> None:
     for at in tops:
         right = at["labels"] > middle
         panel.annotate(
-            f"{at['dataset']}, {'whole' if at['budget'] in ('full', TUNED) else at['budget']}",
+            at["dataset"],
             (at["labels"], at["top"]),
             xytext=(6 if right else -6, 6),
             textcoords="offset points",
