@@ -19,7 +19,8 @@ from xmcbench.errors import ConfigError
 from xmcbench.evaluation.first_hits import pack, unpack
 from xmcbench.plan import Project
 from xmcbench.planned_run import COST_BUDGET
-from xmcbench.reporting.claims.claims_files import claim_row, judge_all, outcomes_text, write_claims
+from xmcbench.reporting.claims.claims_files import claim_row, judge_all, write_claims
+from xmcbench.reporting.claims.claims_text import outcomes_text
 from xmcbench.reporting.claims.evidence import evidence
 from xmcbench.reporting.claims.statement import Claim, Comparison, load_claims
 from xmcbench.reporting.claims.verdict import judge, judge_comparison
@@ -171,6 +172,10 @@ def test_files_say_what_was_found_and_why_not(tmp_path: Path) -> None:
     assert table.loc["C6", "why"] == "the runs that it needs are not there"
     text = (tmp_path / "claims.md").read_text()
     assert "1 holds" in text and "From somewhere.csv." in text
+    assert "\n## C1: holds (11 met)\n" in text
+    # Every test on every data set is a line, also of a claim that was not run.
+    assert "| P@1, dense − fixed fan-in | debian-deps-42k, quick | 10 | ≥ 1 | 1 | met |" in text
+    assert "\n## C6: not run\n" in text and "| gain in P@1 at 96 % sparsity | wordnet-33k, quick |  |" in text
 
 
 @pytest.mark.parametrize(

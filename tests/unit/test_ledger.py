@@ -7,8 +7,8 @@ import pytest
 from xmcbench.errors import ConfigError
 from xmcbench.plan import Project
 from xmcbench.reporting.collect import csv_text
+from xmcbench.reporting.documents import with_numbers
 from xmcbench.reporting.ledger import COLUMNS, missing, read_ledger, record
-from xmcbench.reporting.ledger_table import with_ledgers
 from xmcbench.reporting.trials import best_trials, trial_scores
 
 from ..conftest import ROOT
@@ -22,15 +22,15 @@ def test_documents_show_what_the_ledgers_hold(config: Path, tmp_path: Path) -> N
     record(tmp_path / "tuning.csv", runs, tmp_path)
     document = tmp_path / "page.md"
     document.write_text("# A\n<!-- ledger:tuning -->\nold\n<!-- ledger:end -->\nB\n")
-    text = with_ledgers(document, tmp_path, {})
+    text = with_numbers(document, tmp_path, {})
     assert "old" not in text and text.startswith("# A\n") and text.endswith("\nB\n")
     best = next(line for line in text.splitlines() if "| dense | best of 3 (1) | yes |" in line)
     rate = runs[1].value_of("output_optimizer.learning_rate")
     loss = runs[1].value_of("training.loss")
     assert "55.50" in best and f"learning_rate {rate:g}, loss {loss} |" in best
     document.write_text("nothing here")
-    with pytest.raises(ConfigError, match="no block between"):
-        with_ledgers(document, tmp_path, {})
+    with pytest.raises(ConfigError, match="no block; allowed: <!-- ledger:NAME -->"):
+        with_numbers(document, tmp_path, {})
 
 
 def test_runs_of_several_data_sets_are_no_seeds_of_one_another(tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_runs_of_several_data_sets_are_no_seeds_of_one_another(tmp_path: Path) -
     (tmp_path / "starts.csv").write_text(csv_text(COLUMNS, rows))
     document = tmp_path / "page.md"
     document.write_text("<!-- ledger:starts -->\n<!-- ledger:end -->\n")
-    lines = [line for line in with_ledgers(document, tmp_path, {}).splitlines() if "| dense | 1 |" in line]
+    lines = [line for line in with_numbers(document, tmp_path, {}).splitlines() if "| dense | 1 |" in line]
     assert [line.split(" | ")[:4] for line in lines] == [
         ["| a, quick", "dense", "1", "0.50"],
         ["| b, full", "dense", "1", "0.75"],
@@ -69,7 +69,7 @@ def test_a_table_of_one_budget_leaves_out_epochs_and_bands(tmp_path: Path) -> No
     (tmp_path / "runs.csv").write_text(csv_text(COLUMNS, rows))
     document = tmp_path / "page.md"
     document.write_text("<!-- ledger:runs full -->\nold\n<!-- ledger:end -->\nafter\n")
-    text = with_ledgers(document, tmp_path, {})
+    text = with_numbers(document, tmp_path, {})
     assert text.startswith("<!-- ledger:runs full -->\n|") and text.endswith("<!-- ledger:end -->\nafter\n")
     (line,) = [line for line in text.splitlines() if line.startswith("| dense")]
     assert line.split(" | ")[:3] == ["| dense", "1", "0.50"]
@@ -77,7 +77,7 @@ def test_a_table_of_one_budget_leaves_out_epochs_and_bands(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("document", sorted((ROOT / "docs").glob("*.md")), ids=lambda p: p.name)
 def test_the_documents_of_the_project_are_current(document: Path, project: Project) -> None:
-    current = with_ledgers(document, ROOT / "results" / "reference", project.twins)
+    current = with_numbers(document, ROOT / "results" / "reference", project.twins)
     assert document.read_text() == current, "run: snakemake --cores all readme"
 
 

@@ -81,7 +81,7 @@ def _published(parsed: argparse.Namespace, log: logging.Logger) -> None:
 
 def _readme(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.plan import Project
-    from xmcbench.reporting.ledger_table import rewrite_documents
+    from xmcbench.reporting.documents import rewrite_documents
     from xmcbench.reporting.readme import rewrite_readme
 
     rewrite_readme(parsed.readme, parsed.reference)

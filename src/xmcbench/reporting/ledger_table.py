@@ -1,4 +1,4 @@
-"""Tables of the documents under docs/, written between markers from the ledgers of results/reference/."""
+"""Tables of ledgers as documents show them, between markers."""
 
 import re
 from collections.abc import Mapping
@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from xmcbench.atomic import write_text
-from xmcbench.errors import ConfigError
 from xmcbench.reporting.ledger import read_ledger
 from xmcbench.reporting.number_format import mean_sd
 from xmcbench.reporting.one_machine import TIMES, timed_on_one_machine
@@ -20,23 +18,14 @@ BLOCK = re.compile(r"(<!-- ledger:(\w+)(?: (\w+))? -->\n).*?(<!-- ledger:end -->
 SHOWN = [("P", 1), ("P", 3), ("P", 5), ("PSP", 1), ("PSP", 5)]
 
 
-def with_ledgers(document: Path, reference: Path, twins: Mapping[str, str]) -> str:
-    """Return a document with the current table between each pair of markers; raises ConfigError if it has none.
+def with_ledgers(text: str, reference: Path, twins: Mapping[str, str]) -> str:
+    """Return a text with the current table between each pair of markers.
 
     twins: method → the other with which it shares its search.
     """
-    text = document.read_text(encoding="utf-8")
-    if not BLOCK.search(text):
-        raise ConfigError(f"{document}: no block between <!-- ledger:NAME --> and <!-- ledger:end -->")
     return BLOCK.sub(
         lambda found: f"{found[1]}{_table(found[2], found[3], reference, twins)}{found[4]}", text
     )
-
-
-def rewrite_documents(folder: Path, reference: Path, twins: Mapping[str, str]) -> None:
-    """Put the current tables into every document of a folder."""
-    for document in sorted(folder.glob("*.md")):
-        write_text(document, with_ledgers(document, reference, twins))
 
 
 def _table(name: str, budget: str | None, reference: Path, twins: Mapping[str, str]) -> str:

@@ -6,7 +6,8 @@ import pandas as pd
 
 from xmcbench.atomic import write_text
 from xmcbench.errors import ConfigError
-from xmcbench.reporting.claims.claims_files import VERDICTS, outcomes_text, value_text
+from xmcbench.reporting.claims.claims_files import VERDICTS
+from xmcbench.reporting.claims.claims_text import outcomes_text, read_claims, value_text
 from xmcbench.reporting.claims.verdict import MIXED
 from xmcbench.reporting.collected import Collected
 from xmcbench.reporting.kernel_tables import gpu_tables, kernel_tables, machine_tables, other_machines
@@ -18,7 +19,6 @@ KERNELS_BEGIN, KERNELS_END = "<!-- kernels:begin -->", "<!-- kernels:end -->"
 MACHINES_BEGIN, MACHINES_END = "<!-- kernels_machines:begin -->", "<!-- kernels_machines:end -->"
 GPU_BEGIN, GPU_END = "<!-- kernels_gpu:begin -->", "<!-- kernels_gpu:end -->"
 MIB = 2**20
-VALUES = ("value", "ci_low", "ci_high")
 COLUMNS = [
     ("P@1", "P", 1, 1.0, ".1f"),
     ("P@3", "P", 3, 1.0, ".1f"),
@@ -49,7 +49,7 @@ def _with_numbers(readme: Path, reference: Path) -> str:
     if (reference / "kernels_gpu.csv").is_file():
         text = _between(readme, text, GPU_BEGIN, GPU_END, gpu_tables(reference / "kernels_gpu.csv"))
     if (reference / "claims.csv").is_file():
-        text = _between(readme, text, CLAIMS_BEGIN, CLAIMS_END, _claims(reference / "claims.csv"))
+        text = _between(readme, text, CLAIMS_BEGIN, CLAIMS_END, _claims(reference))
     return text
 
 
@@ -80,24 +80,26 @@ def _numbers(reference: Path) -> str:
     return markdown(pd.DataFrame(rows)) + told
 
 
-def _claims(file: Path) -> str:
-    claims = pd.read_csv(file, keep_default_na=False)
+def _claims(reference: Path) -> str:
+    claims, _ = read_claims(reference)
     rows = [
         {
             "Claim": f"{row['id']}: {row['sentence']} ({row['source']})",
             "Verdict": f"**{row['verdict']}**",
             "First test": f"{row['comparison']}, {row['dataset']}" if row["comparison"] else row["why"],
-            "Value (95 %)": value_text({k: float(row[k]) if row[k] != "" else None for k in VALUES}),
+            "Value (95 %)": value_text(row),
             "Threshold": row["threshold"],
-            "All tests": outcomes_text({str(column): value for column, value in row.items()}),
+            "All tests": outcomes_text(row),
         }
-        for row in claims.to_dict("records")
+        for row in claims
     ]
-    verdicts = claims["verdict"]
-    open_alone = (verdicts == MIXED) & (claims["tests_met"] == 0) & (claims["tests_not_met"] == 0)
-    notes = {MIXED: f" ({open_alone.sum()} of them with open tests alone)"}
-    counts = ", ".join(f"{(verdicts == v).sum()} {v}{notes.get(v, '')}" for v in VERDICTS)
-    seeds = ", ".join(sorted({str(row["n_seeds"]) for row in claims.to_dict("records") if row["n_seeds"]}))
+    verdicts = [row["verdict"] for row in claims]
+    open_alone = [
+        r["verdict"] == MIXED and not int(r["tests_met"]) and not int(r["tests_not_met"]) for r in claims
+    ]
+    notes = {MIXED: f" ({sum(open_alone)} of them with open tests alone)"}
+    counts = ", ".join(f"{verdicts.count(v)} {v}{notes.get(v, '')}" for v in VERDICTS)
+    seeds = ", ".join(sorted({str(row["n_seeds"]) for row in claims if row["n_seeds"]}))
     told = f"\n{len(claims)} claims: {counts}; seeds: {seeds or 'none'}. Embedded data at the quick budget, except where the test says otherwise.\n"
     return markdown(pd.DataFrame(rows)) + told
 

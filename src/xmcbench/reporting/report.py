@@ -1,7 +1,6 @@
 """One self-contained page: tables, figures, captions, environment. It asks no network for anything."""
 
 import base64
-import csv
 import re
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from xmcbench.atomic import write_text
 from xmcbench.errors import DataError
 from xmcbench.evaluation.bands import MEANING
 from xmcbench.reporting.alignment import of_words
-from xmcbench.reporting.claims.claims_files import outcomes_text, value_text
+from xmcbench.reporting.claims.claims_text import outcomes_text, read_claims, tests_table, value_text
 from xmcbench.reporting.collected import Collected
 from xmcbench.reporting.experiment_output import KNOWN, is_figure, module_of
 from xmcbench.reporting.figures import caption
@@ -70,19 +69,19 @@ def _summary(collected: Collected) -> dict[str, Any]:
     }
 
 
-def _claims(results: Path) -> list[dict[str, str]]:
-    """Return the verdicts that `xmcbench claims` wrote, none before it did."""
-    file = results / "claims.csv"
-    if not file.is_file():
-        return []
-    with open(file, encoding="utf-8", newline="") as text:
-        rows = list(csv.DictReader(text))
-    for row in rows:
-        numbers = {k: float(row[k]) if row[k] else None for k in ("value", "ci_low", "ci_high")}
-        row["shown"] = value_text(numbers)
-        row["tests"] = outcomes_text(row)
-        row["kind"] = row["verdict"].replace(" ", "-")
-    return rows
+def _claims(results: Path) -> list[dict[str, Any]]:
+    """Return the verdicts that `xmcbench claims` wrote, each with its tests; none before it did."""
+    claims, tests = read_claims(results)
+    return [
+        {
+            **claim,
+            "shown": value_text(claim),
+            "outcomes": outcomes_text(claim),
+            "kind": claim["verdict"].replace(" ", "-"),
+            "tests": _grid(tests_table([t for t in tests if t["id"] == claim["id"]])),
+        }
+        for claim in claims
+    ]
 
 
 def _experiments(folder: Path) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xmcbench.atomic import write_text
+from xmcbench.reporting.claims.claims_text import claims_sections
 from xmcbench.reporting.claims.statement import Claim
 from xmcbench.reporting.claims.verdict import (
     FAILS,
@@ -109,51 +110,6 @@ def _test_row(claim: str, result: ComparisonResult) -> Row:
 
 def _markdown(results: Sequence[ClaimResult], rows_file: str) -> str:
     counts = ", ".join(f"{sum(r.verdict == v for r in results)} {v}" for v in VERDICTS)
-    lines = [
-        "# Does the paper hold?",
-        "",
-        f"{len(results)} claims: {counts}. From {rows_file}.",
-        "",
-        "| Claim | Verdict | Says | First test | Value (95 %) | Threshold | Seeds | All tests |",
-        "|---|---|---|---|---:|---:|---:|---|",
-    ]
-    for result in results:
-        row = claim_row(result)
-        where = f"{row['comparison']} ({row['dataset']})" if row.get("comparison") else row["why"]
-        cells = [
-            result.claim.id,
-            f"**{result.verdict}**",
-            f"{result.claim.sentence} ({result.claim.source})",
-            where,
-            value_text(row),
-            row.get("threshold", ""),
-            row.get("n_seeds", ""),
-            outcomes_text(row),
-        ]
-        lines.append("| " + " | ".join(str(c).replace("|", "\\|") for c in cells) + " |")
-    lines += ["", "Every test:", "", "| Claim | Test | Data | Value (95 %) | Threshold | Verdict |", "|---|---|---|---:|---:|---|"]  # fmt: skip
-    for result in results:
-        for test in result.results:
-            row = _test_row(result.claim.id, test)
-            cells = [row["id"], row["comparison"], f"{row['dataset']}, {row['budget']}", value_text(row)]
-            cells += [row["threshold"], row["verdict"]]
-            lines.append("| " + " | ".join(str(c).replace("|", "\\|") for c in cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def value_text(row: Row) -> str:
-    """Return a value with its interval, or nothing."""
-    if row.get("value") is None:
-        return ""
-    if row.get("ci_low") is None:
-        return f"{row['value']:.3g}"
-    return f"{row['value']:.3g} ({row['ci_low']:.3g} … {row['ci_high']:.3g})"
-
-
-def outcomes_text(row: Row) -> str:
-    """Return how many of a claim's tests came out how, from its row: `7 met, 2 open`; nothing if none was run.
-
-    A mixed claim whose every test is open is one that more seeds may decide; one with tests met and not met is not.
-    """
-    kinds = {"met": "tests_met", "not met": "tests_not_met", "open": "tests_open"}
-    return ", ".join(f"{row[column]} {kind}" for kind, column in kinds.items() if int(row[column] or 0))
+    tests = [_test_row(result.claim.id, r) for result in results for r in result.results]
+    sections = claims_sections([claim_row(result) for result in results], tests)
+    return f"# Does the paper hold?\n\n{len(results)} claims: {counts}. From {rows_file}.\n\n{sections}"
