@@ -28,9 +28,14 @@ def test_documents_show_what_the_ledgers_hold(config: Path, tmp_path: Path) -> N
     rate = runs[1].value_of("output_optimizer.learning_rate")
     loss = runs[1].value_of("training.loss")
     assert "55.50" in best and f"learning_rate {rate:g}, loss {loss} |" in best
-    document.write_text("nothing here")
-    with pytest.raises(ConfigError, match="no block; allowed: <!-- ledger:NAME -->"):
-        with_numbers(document, tmp_path, {})
+    for broken, found in (
+        ("nothing here", "0 blocks between 0 markers"),
+        (f"{document.read_text()}<!-- ledger:methods -->\nstale\n", "1 blocks between 3 markers"),
+        ("<!-- claims:test -->\nstale\n<!-- claims:end -->\n", "0 blocks between 2 markers"),
+    ):
+        document.write_text(broken)
+        with pytest.raises(ConfigError, match=f"{found}; allowed: one block or more, each <!-- ledger:NAME"):
+            with_numbers(document, tmp_path, {})
 
 
 def test_runs_of_several_data_sets_are_no_seeds_of_one_another(tmp_path: Path) -> None:

@@ -13,15 +13,17 @@ CLAIMS = re.compile(r"(<!-- claims:tests -->\n).*?(<!-- claims:end -->)", re.DOT
 
 
 def with_numbers(document: Path, reference: Path, twins: Mapping[str, str]) -> str:
-    """Return a document with what the reference files say; raises ConfigError if it has no place for it.
+    """Return a document with what the reference files say; raises ConfigError if it has no place for it, or half of one.
 
     twins: method → the other with which it shares its search.
     """
     text = document.read_text(encoding="utf-8")
-    if not (BLOCK.search(text) or CLAIMS.search(text)):
+    blocks = len(BLOCK.findall(text)) + len(CLAIMS.findall(text))
+    markers = text.count("<!-- ledger:") + text.count("<!-- claims:")
+    if not blocks or markers != 2 * blocks:
         raise ConfigError(
-            f"{document}: no block; allowed: <!-- ledger:NAME --> … <!-- ledger:end -->, "
-            "<!-- claims:tests --> … <!-- claims:end -->"
+            f"{document}: {blocks} blocks between {markers} markers; allowed: one block or more, each "
+            "<!-- ledger:NAME --> … <!-- ledger:end --> or <!-- claims:tests --> … <!-- claims:end -->"
         )
     text = with_ledgers(text, reference, twins)
     return CLAIMS.sub(lambda found: f"{found[1]}{claims_sections(*read_claims(reference))}{found[2]}", text)
