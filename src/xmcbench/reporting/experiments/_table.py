@@ -109,11 +109,10 @@ def table(
 def difference(
     rows: ExperimentRows, column: Column, other: Callable[[Place], Place]
 ) -> Callable[[Place], float | None]:
-    """Return the function place → its value less that of another run, None if either is missing."""
+    """Return the function place → its value less that of another run, the mean over seeds that both have; None if they share none."""
 
     def less(place: Place) -> float | None:
-        mine, theirs = value(rows, place, column), value(rows, other(place), column)
-        return None if mine is None or theirs is None else mine - theirs
+        return mean((values(rows, place, column) - values(rows, other(place), column)).dropna())
 
     return less
 

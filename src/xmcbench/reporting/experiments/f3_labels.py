@@ -13,7 +13,7 @@ TITLE = "Figure 3, left: drop from dense by number of labels"
 CAPTION = (
     "How far test P@1 lies below the dense layer's, against the number of labels (log scale). First: nested samples of one data "
     "set's labels. Then data sets, which differ in more than their labels, so no line joins them: a sample of each, and the whole "
-    "of each with a bag of words as encoder and with MiniLM fine-tuned. Mean over seeds."
+    "of each with a bag of words as encoder and with MiniLM fine-tuned. Mean over seeds that both have."
 )
 METHODS = ["fixed_fan_in_set", "fixed_fan_in_set_intermediate", "fixed_fan_in_set_aux"]
 NESTED = "nested samples of one set's labels"
@@ -25,11 +25,11 @@ SPACES = ("labels_eighth", "labels_quarter", "labels_half", "quick")
 def draw(rows: ExperimentRows) -> Figure:
     """Draw the nested label samples, and data sets at each budget."""
     frame = rows.final("P", 1, base=["dense", *METHODS], split="test")
-    mean = frame.groupby(["dataset", "budget", "base"])["value"].mean().unstack("base")
-    mean = mean.reindex(columns=["dense", *METHODS])
+    runs = frame.set_index(["dataset", "budget", "seed", "base"])["value"].unstack("base")
+    runs = runs.reindex(columns=["dense", *METHODS])
     labels = rows.final("labels", axes=()).groupby(["dataset", "budget"])["value"].first()
-    # A cell without a dense layer, or without a sparse one, has no drop.
-    drops = mean[METHODS].rsub(mean["dense"], axis=0).dropna(how="all")
+    # A cell without a dense layer, or without a sparse one, of one seed has no drop.
+    drops = runs[METHODS].rsub(runs["dense"], axis=0).groupby(["dataset", "budget"]).mean().dropna(how="all")
     cells = [cell for cell in drops.index if cell in labels.index]
     parts = {NESTED: [(d, b) for d, b in cells if b in SPACES and (d, SPACES[0]) in cells]}
     parts |= {title: [cell for cell in cells if cell[1] == budget] for title, budget in SETS.items()}

@@ -16,7 +16,7 @@ from xmcbench.reporting.experiments._table import (
 TITLE = "Squared hinge and cross-entropy"
 CAPTION = (
     "Precision under both losses, seconds an epoch, and the share of (document, label) gradients that are exactly zero in the "
-    "first and in the last epoch (%). Difference: in P@1, from cross-entropy."
+    "first and in the last epoch (%). Difference: in P@1, from cross-entropy of the same seeds."
 )
 PAIRS = ["dense", "dense_hinge", "fixed_fan_in_set", "fixed_fan_in_set_hinge"]
 

@@ -19,7 +19,7 @@ from xmcbench.reporting.experiments._table import (
 TITLE = "Table 2: output layers"
 CAPTION = (
     "Precision on test documents, memory that training the classifier holds, peak memory of the process (and of tensors on "
-    "the GPU, where one trained), and seconds an epoch. Difference: in P@1, from dense on the same data."
+    "the GPU, where one trained), and seconds an epoch. Difference: in P@1, from dense on the same data and seeds."
 )
 
 

@@ -13,7 +13,7 @@ from xmcbench.reporting.experiments._table import (
 )
 
 TITLE = "Table 3: with label texts"
-CAPTION = "Precision and propensity-scored precision where the text of every label joins the training documents. Difference: in P@1, from dense."
+CAPTION = "Precision and propensity-scored precision where the text of every label joins the training documents. Difference: in P@1, from dense of the same seeds."
 
 
 def make_table(rows: ExperimentRows) -> Table:

@@ -5,7 +5,7 @@ from xmcbench.reporting.experiments._table import MACRO, PROPENSITY, Table, diff
 from xmcbench.reporting.experiments.t2 import table_lines
 
 TITLE = "Table 4: propensity-scored precision"
-CAPTION = "Propensity-scored and macro precision on test documents. Difference: in PSP@1, from dense on the same data."
+CAPTION = "Propensity-scored and macro precision on test documents. Difference: in PSP@1, from dense on the same data and seeds."
 
 
 def make_table(rows: ExperimentRows) -> Table:
