@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xmcbench.cli import main
-from xmcbench.errors import ConfigError
+from xmcbench.errors import ConfigError, DataError
 from xmcbench.evaluation.first_hits import pack, unpack
 from xmcbench.plan import Project
 from xmcbench.planned_run import COST_BUDGET
 from xmcbench.reporting.claims.claims_files import claim_row, judge_all, write_claims
-from xmcbench.reporting.claims.claims_text import outcomes_text
+from xmcbench.reporting.claims.claims_text import outcomes_text, read_claims
 from xmcbench.reporting.claims.evidence import evidence
 from xmcbench.reporting.claims.statement import Claim, Comparison, load_claims
 from xmcbench.reporting.claims.verdict import judge, judge_comparison
@@ -175,6 +175,9 @@ def test_files_say_what_was_found_and_why_not(tmp_path: Path) -> None:
     assert "\n## C1: holds (11 met)\n" in text
     # Every test on every data set is a line, also of a claim that was not run.
     assert "| P@1, dense − fixed fan-in | debian-deps-42k, quick | 10 | ≥ 1 | 1 | met |" in text
+    (tmp_path / "claims_tests.csv").unlink()
+    with pytest.raises(DataError, match=r"claims_tests\.csv: missing; allowed: both files"):
+        read_claims(tmp_path)
     assert "\n## C6: not run\n" in text and "| gain in P@1 at 96 % sparsity | wordnet-33k, quick |  |" in text
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from xmcbench.errors import DataError
 from xmcbench.reporting.tables import markdown
 
 #: A row of either file; numbers may be text, and what is missing None or nothing.
@@ -14,12 +15,16 @@ Row = Mapping[str, Any]
 
 
 def read_claims(folder: Path) -> tuple[list[Row], list[Row]]:
-    """Return the rows of claims.csv and claims_tests.csv of a folder; none if it has no claims.csv."""
+    """Return the rows of claims.csv and claims_tests.csv of a folder, none before they are written; DataError if one is missing."""
+    files = [folder / "claims.csv", folder / "claims_tests.csv"]
+    missing = [file for file in files if not file.is_file()]
+    if len(missing) == 2:
+        return [], []
+    if missing:
+        raise DataError(f"{missing[0]}: missing; allowed: both files, as `xmcbench claims` writes them")
     found: list[list[Row]] = []
-    for name in ("claims.csv", "claims_tests.csv"):
-        if not (folder / name).is_file():
-            return [], []
-        with open(folder / name, encoding="utf-8", newline="") as text:
+    for file in files:
+        with open(file, encoding="utf-8", newline="") as text:
             found.append(list(csv.DictReader(text)))
     return found[0], found[1]
 
