@@ -27,6 +27,7 @@ root.dataset.measured = JSON.stringify({
   broken: images.filter(i => i.naturalWidth === 0).length,
   narrow: images.filter(i => i.getBoundingClientRect().width < 250).length,
   requests: performance.getEntriesByType("resource").map(e => e.name).filter(n => !n.startsWith("data:")),
+  rows: document.querySelectorAll("table:not(.tests) tbody tr").length,
   claims: document.querySelectorAll("table.claims tbody tr").length,
   tested: [...document.querySelectorAll("details table.tests")].filter(t => t.tBodies[0].rows.length > 0).length,
   points: document.querySelectorAll("#accuracy-memory .points path").length,
@@ -65,6 +66,7 @@ def test_the_page_in_chromium(width: int, original: Workflow, tmp_path: Path) ->
     found = re.search(r'data-measured="([^"]*)"', dom)
     assert found, "the page never finished loading"
     measured = json.loads(html.unescape(found[1]))
+    assert measured.pop("rows") > 36
     # A line for each claim, a table of the tests of each, and a point for each of the three methods.
     claims = len(load_claims(ROOT / "config" / "claims.yaml"))
     assert measured == {

@@ -63,11 +63,12 @@ def write_claims(
     results: Sequence[ClaimResult], rows_file: str, folder: Path, tables_alone: bool = False
 ) -> None:
     """Write claims.csv and claims_tests.csv into a folder, and claims.md; rows_file: what the verdicts rest on."""
-    write_text(folder / "claims.csv", csv_text(COLUMNS, [claim_row(result) for result in results]))
+    claims = [claim_row(result) for result in results]
+    write_text(folder / "claims.csv", csv_text(COLUMNS, claims))
     tests = [_test_row(result.claim.id, r) for result in results for r in result.results]
     write_text(folder / "claims_tests.csv", csv_text(TEST_COLUMNS, tests))
     if not tables_alone:
-        write_text(folder / "claims.md", _markdown(results, rows_file))
+        write_text(folder / "claims.md", _markdown(claims, tests, rows_file))
 
 
 def claim_row(result: ClaimResult) -> Row:
@@ -108,8 +109,8 @@ def _test_row(claim: str, result: ComparisonResult) -> Row:
     return {"id": claim, **_numbers(result), "verdict": result.verdict, "interval_of": interval}
 
 
-def _markdown(results: Sequence[ClaimResult], rows_file: str) -> str:
-    counts = ", ".join(f"{sum(r.verdict == v for r in results)} {v}" for v in VERDICTS)
-    tests = [_test_row(result.claim.id, r) for result in results for r in result.results]
-    sections = claims_sections([claim_row(result) for result in results], tests)
-    return f"# Does the paper hold?\n\n{len(results)} claims: {counts}. From {rows_file}.\n\n{sections}"
+def _markdown(claims: Sequence[Row], tests: Sequence[Row], rows_file: str) -> str:
+    verdicts = [claim["verdict"] for claim in claims]
+    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in VERDICTS)
+    told = f"{len(claims)} claims: {counts}. From {rows_file}."
+    return f"# Does the paper hold?\n\n{told}\n\n{claims_sections(claims, tests)}"
