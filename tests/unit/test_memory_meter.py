@@ -52,19 +52,20 @@ def test_the_kinds_of_a_dense_step_by_hand() -> None:
 
 
 def test_a_kernel_counts_what_it_holds_for_itself() -> None:
-    """Packed features, partial sums of their gradient for each of two partitions of 1,024 labels, and a thread's buffers."""
+    """Packed features, partial sums of their gradient (one, and two a thread: no more than there are partitions of 1,024 labels), and a
+    thread's buffers."""
     if native() is None:
         pytest.skip("built without the CPU kernels")
     # More documents than any instruction set takes at once, and rows of weights that fill its vectors: 16 floats at most.
-    features, labels, documents, fan_in = 384, 2048, 256, 16
-    layer = build(features, labels, Output(kind="fixed_fan_in", fan_in=fan_in), torch.Generator())
-    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    features, documents, fan_in = 384, 256, 16
     x_BD, positives = (
         torch.randn(documents, features),
         Positives(documents, torch.zeros(1, dtype=torch.int64), torch.zeros(1, dtype=torch.int64)),
     )
 
-    def held(threads: int) -> int:
+    def held(threads: int, labels: int = 2048) -> int:
+        layer = build(features, labels, Output(kind="fixed_fan_in", fan_in=fan_in), torch.Generator())
+        optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
         try:
@@ -81,6 +82,12 @@ def test_a_kernel_counts_what_it_holds_for_itself() -> None:
     )
     # Whichever thread comes first, and however many there are for two partitions.
     assert {held(2) for _ in range(20)} == {held(2)} == {held(4)}
+    one = 4 * features * documents
+    growth = [held(threads, 16 * 1024) - held(1, 2048) for threads in (1, 2, 4)]
+    assert growth == [one, one * 3 + own, one * 7 + own * 3], (
+        "three sums, then five, then nine, where there were two"
+    )
+    assert held(8, 16 * 1024) - held(1, 2048) == one * 14 + own * 7, "no more sums than partitions"
     with MemoryMeter([]) as meter:
         torch.zeros(10)
     assert meter.kernel_bytes == 0

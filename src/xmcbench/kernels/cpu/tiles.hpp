@@ -8,6 +8,7 @@
 #endif
 
 #include "fan_in.hpp"
+#include "turns.hpp"
 #include "vector.hpp"
 
 namespace {
@@ -19,7 +20,6 @@ constexpr int NARROW_TILE = W == 16 ? TILE : 4;  // the same where a label reads
 // Connections whose weight gradient is kept between tiles (64 KB); on AVX2 half of it costs 1 to 5 %, twice up to 12 %. Groups
 // of labels, which work on copies of their inputs, gain nothing by it.
 constexpr int64_t CHUNK = 16384, GROUP_CHUNK = 8192;
-constexpr int MAX_PARTITIONS = 16;
 constexpr int64_t LARGE = 2 << 20;  // bytes of a large page
 
 inline __attribute__((always_inline)) int64_t up(int64_t n, int64_t to) { return (n + to - 1) / to * to; }
@@ -90,18 +90,18 @@ inline int64_t bound(const Layer &layer, int64_t p, int64_t count) {
     return at < layer.labels ? at : layer.labels;
 }
 
-// Add the partitions' sums in order into grad_x_DB.
-void unpack(const Tiles &tiles, float *parts, int count, int64_t features, float *grad_x_DB, int threads) {
-    const int64_t size = features * tiles.lanes();
+inline void add(float *to, const float *from, int64_t size) {
+    for (int64_t i = 0; i < size; i += W) store(to + i, load(to + i) + load(from + i));
+}
+
+// Copy the sum, tile by tile, into grad_x_DB.
+void unpack(const Tiles &tiles, const float *sum, int64_t features, float *grad_x_DB, int threads) {
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t d = 0; d < features; d++)
         for (int64_t t = 0; t < tiles.count; t++) {
             const int64_t from = tiles.first(t) * W, n = tiles.width(t) * W;
-            float *row = parts + tiles.at(t, features) + d * n;
-            for (int p = 1; p < count; p++)
-                for (int64_t b = 0; b < n; b += W) store(row + b, load(row + b) + load(row + p * size + b));
             const int64_t real = tiles.batch - from < n ? tiles.batch - from : n;
-            std::memcpy(grad_x_DB + d * tiles.batch + from, row, real * 4);
+            std::memcpy(grad_x_DB + d * tiles.batch + from, sum + tiles.at(t, features) + d * n, real * 4);
         }
 }
 

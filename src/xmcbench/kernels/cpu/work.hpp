@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "group.hpp"
+#include "turns.hpp"
 
 namespace {
 
@@ -47,24 +48,26 @@ constexpr int64_t APART = 512;
 inline int threads_for(int count, int threads) { return threads < count ? threads : count; }
 
 // Calls body(p, gx, first, last, work) for every partition p and its labels [first, last), with the partition's own sum of the
-// features' gradients; every thread makes its work once. The sums are added in order into grad_x_DB.
+// features' gradients; every thread makes its work once. The sums are added in order, as they come to an end, and go to grad_x_DB.
 template <class Make, class Body>
 void over_partitions(const Layer &layer, const Tiles &tiles, float *grad_x_DB, int threads, Make &&make, Body &&body) {
     const int count = partitions(layer.labels);
     const int64_t size = layer.features * tiles.lanes();
-    Buffer sums(APART + size * count);
+    Buffer sums(APART + size * Turns::buffers(count, threads));
     float *gx = sums.p + APART;
+    Turns turns(count, threads);
 #pragma omp parallel num_threads(threads_for(count, threads))
     {
         auto work = make();
-#pragma omp for schedule(dynamic, 1)
-        for (int p = 0; p < count; p++) {
-            float *own = gx + p * size;
+        for (int p, buffer; turns.take(p, buffer);) {
+            float *own = gx + buffer * size;
             std::memset(own, 0, size * 4);
             body(p, own, bound(layer, p, count), bound(layer, p + 1, count), work);
+            for (int next = turns.finished(p); next >= 0; next = turns.added()) add(gx, gx + next * size, size);
         }
+#pragma omp barrier  // every thread keeps its work to the end
     }
-    unpack(tiles, gx, count, layer.features, grad_x_DB, threads);
+    unpack(tiles, gx, layer.features, grad_x_DB, threads);
 }
 
 }  // namespace
