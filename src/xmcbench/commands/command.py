@@ -13,6 +13,19 @@ class Register(Protocol):
     def __call__(self, name: str, function: object, text: str, *paths: str) -> argparse.ArgumentParser: ...
 
 
+#: Libraries that choose threads, or a workspace on a GPU, from call to call change the order of sums; read at their start.
+FIXED_THREADS = {"MKL_DYNAMIC": "FALSE", "OMP_DYNAMIC": "FALSE", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+
+
+def set_up_process() -> None:
+    """Set what belongs to the whole process, before a library is loaded that reads it."""
+    from xmcbench.training.heap import keep_freed_memory
+
+    for name, value in FIXED_THREADS.items():
+        os.environ.setdefault(name, value)
+    keep_freed_memory()
+
+
 def known(values: dict[str, T], name: str, key: str) -> T:
     """Return a named value; raises ConfigError that lists the allowed names."""
     from xmcbench.errors import ConfigError, allowed

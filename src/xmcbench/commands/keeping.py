@@ -4,7 +4,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from xmcbench.commands.command import Register
+from xmcbench.commands.command import Register, set_up_process
 
 
 def register(command: Register) -> None:
@@ -12,6 +12,14 @@ def register(command: Register) -> None:
     record = command("record", _record, "add a grid's finished runs to a ledger under results/reference/")
     record.add_argument("--grid", required=True)
     record.add_argument("--ledger", type=Path, required=True)
+    again = command(
+        "remeasure",
+        _remeasure,
+        "take the memory rows of a ledger anew, from two steps of every run of a grid",
+    )
+    again.add_argument("--grid", required=True)
+    again.add_argument("--ledger", type=Path, required=True)
+    again.add_argument("--hardware", default=None, help="rows of this machine alone, as the ledger names it")
     tuned = command("tuned", _tuned, "print what a random search makes of every method as YAML")
     tuned.add_argument("--grid", default="tuning")
     tuned.add_argument("--ledger", type=Path, default=Path("results/reference/tuning.csv"))
@@ -25,6 +33,16 @@ def _record(parsed: argparse.Namespace, log: logging.Logger) -> None:
     added = record(parsed.ledger, runs, parsed.config.parent)
     left = len(missing(runs, read_ledger(parsed.ledger)))
     log.info("%s: %d runs added, %d of %d missing", parsed.ledger, added, left, len(runs))
+
+
+def _remeasure(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    set_up_process()
+    from xmcbench.plan import Project
+    from xmcbench.training.remeasure import remeasure
+
+    runs = Project(parsed.config).runs(parsed.grid)
+    changed = remeasure(parsed.ledger, runs, parsed.config.parent, parsed.hardware, log)
+    log.info("%s: memory of %d runs changed", parsed.ledger, changed)
 
 
 def _tuned(parsed: argparse.Namespace, log: logging.Logger) -> None:

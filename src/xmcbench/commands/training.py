@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xmcbench.commands.command import Register, known, require_device
+from xmcbench.commands.command import Register, known, require_device, set_up_process
 
 if TYPE_CHECKING:
     from xmcbench.planned_run import Run
@@ -59,21 +59,8 @@ def register(command: Register) -> None:
     command("score", _score, "score a run's predictions", "run", "sample")
 
 
-#: Libraries that choose threads, or a workspace on a GPU, from call to call change the order of sums; read at their start.
-FIXED_THREADS = {"MKL_DYNAMIC": "FALSE", "OMP_DYNAMIC": "FALSE", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-
-
-def _set_up_process() -> None:
-    """Set what belongs to the whole process, before a library is loaded that reads it."""
-    from xmcbench.training.heap import keep_freed_memory
-
-    for name, value in FIXED_THREADS.items():
-        os.environ.setdefault(name, value)
-    keep_freed_memory()
-
-
 def _train(parsed: argparse.Namespace, log: logging.Logger) -> None:
-    _set_up_process()
+    set_up_process()
     from xmcbench.recipe import TrainRecipe
 
     recipe = _recipe(parsed.recipe)
@@ -117,7 +104,7 @@ def _recipe(text: str) -> "Recipe":
 
 
 def _paper_check(parsed: argparse.Namespace, log: logging.Logger) -> None:
-    _set_up_process()
+    set_up_process()
     import tempfile
 
     from xmcbench.atomic import write_text
@@ -139,7 +126,7 @@ def _paper_check(parsed: argparse.Namespace, log: logging.Logger) -> None:
 
 
 def _paper_cost(parsed: argparse.Namespace, log: logging.Logger) -> None:
-    _set_up_process()
+    set_up_process()
     import tempfile
 
     from xmcbench.atomic import write_text

@@ -156,15 +156,7 @@ def resource_records(timing: dict[str, Any]) -> list[Row]:
             "value": timing["parameters"]["encoder"],
             "unit": "1",
         },
-        *(
-            {"metric": f"memory_{k}", "split": "train", "value": v, "unit": "B"}
-            for k, v in sorted(memory.items())
-        ),
-        {"metric": "memory_classifier", "split": "train", "value": sum(memory.values()), "unit": "B"},
-        *(
-            {"metric": f"measured_{k}", "split": "train", "value": v, "unit": "B"}
-            for k, v in sorted(timing.get("measured_output_bytes", {}).items())
-        ),
+        *memory_records(memory, timing.get("measured_output_bytes", {})),
         {"metric": "peak_rss", "split": "train", "value": timing["peak_rss_bytes"], "unit": "B"},
     ]
     if "peak_device_bytes" in timing:
@@ -184,6 +176,19 @@ def resource_records(timing: dict[str, Any]) -> list[Row]:
             {"metric": "predict_documents_per_second", "split": "test", "value": rate, "unit": "1/s"}
         )
     return records
+
+
+def memory_records(declared: dict[str, int], measured: dict[str, int]) -> list[Row]:
+    """Return the records of a step's bytes by kind: as the output layer declares them, their sum, and as they were measured."""
+
+    def record(metric: str, value: int) -> Row:
+        return {"metric": metric, "split": "train", "value": value, "unit": "B"}
+
+    return [
+        *(record(f"memory_{k}", v) for k, v in sorted(declared.items())),
+        record("memory_classifier", sum(declared.values())),
+        *(record(f"measured_{k}", v) for k, v in sorted(measured.items())),
+    ]
 
 
 def _history_records(row: dict[str, Any]) -> list[Row]:

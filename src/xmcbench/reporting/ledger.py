@@ -6,7 +6,7 @@ next record takes their place.
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,7 @@ def record(path: Path, runs: Sequence[Run], root: Path) -> int:
     for run in missing(runs, rows):
         found = _rows_of(run, root, path.stem in DETAILED)
         if found:
-            rows = [row for row in rows if _name(row) != _name(found[0])] + found
+            rows = [row for row in rows if name_of(row) != name_of(found[0])] + found
             added += 1
     if added:
         rows.sort(key=_place)
@@ -106,11 +106,35 @@ def record(path: Path, runs: Sequence[Run], root: Path) -> int:
     return added
 
 
+def replace_memory(path: Path, rows: Sequence[Row], fresh: Mapping[tuple[str, ...], Sequence[Row]]) -> int:
+    """Put records in place of the memory rows of runs (data set, method, seed, budget); return of how many they changed.
+
+    Every other row stays as it is, and so does what names a row: the recipe and the hardware.
+    """
+    changed = 0
+    kept = [row for row in rows if name_of(row) not in fresh or not _is_memory(row)]
+    for name, records in fresh.items():
+        old = [row for row in rows if name_of(row) == name]
+        shared = {c: old[0][c] for c in (*COLUMNS[:5], "hardware")}
+        new = [{**shared, "k": "", **record} for record in records]
+        kept += new
+        had = {row["metric"]: float(row["value"]) for row in old if _is_memory(row)}
+        changed += had != {row["metric"]: float(row["value"]) for row in new}
+    if changed:
+        write_text(path, csv_text(COLUMNS, sorted(kept, key=_place)))
+    return changed
+
+
+def _is_memory(row: Row) -> bool:
+    return str(row["metric"]).startswith(("memory_", "measured_"))
+
+
 def _key(run: Run) -> tuple[str, ...]:
     return (run.dataset, run.method, str(run.seed), run.budget, fingerprint(run.recipe))
 
 
-def _name(row: Row) -> tuple[str, ...]:
+def name_of(row: Row) -> tuple[str, ...]:
+    """Return the run that a row belongs to: data set, method, seed, budget."""
     return (row["dataset"], row["method"], str(row["seed"]), row["budget"])
 
 

@@ -56,27 +56,7 @@ def train_run(
         # Before any training: a ruler that does not fit the data set must not cost a run.
         asked = recipe.evaluation
         k = predictions_to_store(store, asked.k, asked.rulers, asked.split)
-        documents = training_documents(
-            store, tokens, recipe.training.hold_out_validation, recipe.data.label_augmentation
-        )
-        batches = Batches(
-            documents.splits,
-            documents.tokens,
-            recipe.training.batch_size * recipe.training.accumulation,
-            recipe.seed,
-            recipe.data.length_bucket,
-        )
-        network = Network(
-            recipe,
-            store.labels,
-            tokens.vocabulary,
-            tokens.pad_id,
-            lambda: inverse_document_frequency(documents.tokens, tokens.vocabulary),
-            read_groups(groups_file, store.labels),
-            read_order(recipe, store, order_file),
-        ).to(recipe.training.device)
-        validate = validation(recipe, store, tokens.split("validation"))
-        trainer = Trainer(recipe, network, batches, validate, loader_workers)
+        trainer = make_trainer(recipe, store, tokens, groups_file, order_file, loader_workers)
         found = checkpoints.load_latest(run_folder, recipe, log)
         if found is not None:
             trainer.restore(found)
@@ -85,6 +65,38 @@ def train_run(
         _train(trainer, run_folder, checkpoint_seconds, stop, log)
         trainer.checkpoint()  # reads the clocks and the peak of training, before prediction adds to them
         _publish(trainer, store, tokens, k, run_folder, stop, log)
+
+
+def make_trainer(
+    recipe: TrainRecipe,
+    store: PreparedStore,
+    tokens: TokenStore,
+    groups_file: Path | None,
+    order_file: Path | None,
+    loader_workers: int = 0,
+) -> Trainer:
+    """Return what trains a recipe on a prepared data set, before its first step; raises ConfigError and DataError."""
+    documents = training_documents(
+        store, tokens, recipe.training.hold_out_validation, recipe.data.label_augmentation
+    )
+    batches = Batches(
+        documents.splits,
+        documents.tokens,
+        recipe.training.batch_size * recipe.training.accumulation,
+        recipe.seed,
+        recipe.data.length_bucket,
+    )
+    network = Network(
+        recipe,
+        store.labels,
+        tokens.vocabulary,
+        tokens.pad_id,
+        lambda: inverse_document_frequency(documents.tokens, tokens.vocabulary),
+        read_groups(groups_file, store.labels),
+        read_order(recipe, store, order_file),
+    ).to(recipe.training.device)
+    validate = validation(recipe, store, tokens.split("validation"))
+    return Trainer(recipe, network, batches, validate, loader_workers)
 
 
 def configure_torch(recipe: TrainRecipe) -> None:

@@ -1,0 +1,73 @@
+"""The memory of recorded runs, measured anew: what a change of a layer's or a kernel's scratch asks for, and not of any result.
+
+Bytes of a training step are known after its second one; accuracy and seconds stay as they were recorded.
+"""
+
+import gc
+import json
+import logging
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from xmcbench.data.store import PreparedStore
+from xmcbench.data.tokens import TokenStore
+from xmcbench.errors import DataError
+from xmcbench.planned_run import Run
+from xmcbench.recipe import TrainRecipe
+from xmcbench.reporting.collect import memory_records
+from xmcbench.reporting.ledger import missing, name_of, read_ledger, replace_memory
+from xmcbench.training.run import configure_torch, make_trainer
+
+#: The layer declares its bytes in the first step; they are measured in the second, when optimiser state is there.
+STEPS = 2
+Row = dict[str, Any]
+
+
+def step_memory(run: Run, recipe: TrainRecipe, root: Path) -> list[Row]:
+    """Return the memory records of a run from its first steps on its own data; root: the folder that holds resources/.
+
+    Raises DataError for data that are not prepared, and for a run of a single step.
+    """
+    configure_torch(recipe)
+    store, tokens = PreparedStore.open(root / run.sample_folder), TokenStore.open(root / run.tokens_folder)
+    groups, order = (root / name if name else None for name in (run.groups_file, run.order_file))
+    trainer = make_trainer(recipe, store, tokens, groups, order)
+    if trainer.total < STEPS:
+        raise DataError(f"{run.folder}: {trainer.total} steps in all; allowed: {STEPS} or more")
+    for _ in islice(trainer.run(), STEPS):
+        pass
+    return memory_records(trainer.memory_bytes["declared"], trainer.memory_bytes["measured"])
+
+
+def remeasure(
+    ledger: Path, runs: Sequence[Run], root: Path, hardware: str | None, log: logging.Logger
+) -> int:
+    """Replace the memory rows of every recorded run that trains on a CPU; return of how many runs they changed.
+
+    hardware: rows of this machine alone (bytes depend a little on the instruction set). Runs that differ in their seed alone are
+    measured once. The ledger is written once, at the end.
+    """
+    rows = read_ledger(ledger)
+    lacking = {run.folder for run in missing(runs, rows)}
+    there = {name_of(row) for row in rows if hardware in (None, row["hardware"])}
+    found: dict[str, list[Row]] = {}
+    fresh: dict[tuple[str, ...], list[Row]] = {}
+    for run in runs:
+        name, recipe = (run.dataset, run.method, str(run.seed), run.budget), run.recipe
+        if name not in there or run.folder in lacking:
+            continue
+        if not isinstance(recipe, TrainRecipe) or recipe.training.device != "cpu":
+            continue
+        key = run.sample_folder + json.dumps(recipe.model_dump(mode="json", exclude={"seed"}))
+        if key not in found:
+            found[key] = step_memory(run, recipe, root)
+            log.info("%s: %d bytes declared", run.folder, _declared(found[key]))
+            gc.collect()
+        fresh[name] = found[key]
+    return replace_memory(ledger, rows, fresh)
+
+
+def _declared(records: list[Row]) -> int:
+    return int(next(row["value"] for row in records if row["metric"] == "memory_classifier"))

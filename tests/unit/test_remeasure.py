@@ -1,0 +1,74 @@
+"""Memory of recorded runs is taken anew from two steps; everything else of a ledger stays as it was recorded."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from xmcbench.errors import DataError
+from xmcbench.evaluation.score import score_run
+from xmcbench.plan import Run
+from xmcbench.reporting.collect import csv_text
+from xmcbench.reporting.ledger import COLUMNS, read_ledger, record
+from xmcbench.training.remeasure import remeasure
+from xmcbench.training.run import train_run
+
+from ..conftest import SmokeData
+
+LOG = logging.getLogger("test")
+
+
+def lay(root: Path, run: Run, smoke: SmokeData) -> None:
+    """Put the smoke data where a project has them."""
+    for name, target in (
+        (run.sample_folder, smoke.sample),
+        (run.tokens_folder, smoke.tokens),
+        (run.groups_file, smoke.groups),
+    ):
+        if name and not (root / name).exists():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).symlink_to(target)
+
+
+def test_memory_is_what_training_to_the_end_records(
+    smoke: SmokeData, smoke_runs: dict[str, Run], tmp_path: Path
+) -> None:
+    runs = [smoke_runs[name] for name in ("dense", "fixed_fan_in_set_aux")]
+    for run in runs:
+        lay(tmp_path, run, smoke)
+        folder, groups = tmp_path / run.folder, smoke.groups if run.groups_file else None
+        train_run(run.recipe, folder, smoke.sample, smoke.tokens, groups, 1e9, LOG)
+        score_run(folder, smoke.sample)
+    ledger = tmp_path / "runs.csv"
+    record(ledger, runs, tmp_path)
+    recorded = ledger.read_text()
+    assert remeasure(ledger, runs, tmp_path, None, LOG) == 0 and ledger.read_text() == recorded
+
+    rows = read_ledger(ledger)
+    memory = [row for row in rows if row["metric"].startswith(("memory_", "measured_"))]
+    assert {row["method"] for row in memory} == {run.method for run in runs}
+    for row in memory:
+        row["value"] = "1"
+    # A kind that a layer no longer has, as a kernel's older version had declared it.
+    gone = {**memory[0], "metric": "memory_gone"}
+    ledger.write_text(csv_text(COLUMNS, [*rows, gone]))
+    older = ledger.read_text()
+    assert remeasure(ledger, runs, tmp_path, "another-machine", LOG) == 0 and ledger.read_text() == older
+    assert remeasure(ledger, runs, tmp_path, rows[0]["hardware"], LOG) == 2
+    assert ledger.read_text() == recorded
+
+
+def test_a_ledger_is_left_as_it_is_where_data_are_not_prepared(
+    smoke: SmokeData, smoke_runs: dict[str, Run], tmp_path: Path
+) -> None:
+    run = smoke_runs["dense"]
+    lay(tmp_path, run, smoke)
+    train_run(run.recipe, tmp_path / run.folder, smoke.sample, smoke.tokens, None, 1e9, LOG)
+    score_run(tmp_path / run.folder, smoke.sample)
+    record(tmp_path / "runs.csv", [run], tmp_path)
+    before = (tmp_path / "runs.csv").read_text().replace("memory_weight,,train,", "memory_weight,,train,9")
+    (tmp_path / "runs.csv").write_text(before)
+    (tmp_path / run.tokens_folder).unlink()
+    with pytest.raises(DataError, match=r"tokens\.json: missing; tokenise the data set first"):
+        remeasure(tmp_path / "runs.csv", [run], tmp_path, None, LOG)
+    assert (tmp_path / "runs.csv").read_text() == before
