@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from xmcbench.atomic import read_json, write_json
 from xmcbench.errors import ConfigError
 from xmcbench.plan import Project
+from xmcbench.recipe import fingerprint
 from xmcbench.reporting.collect import csv_text
 from xmcbench.reporting.documents import with_numbers
-from xmcbench.reporting.ledger import COLUMNS, missing, read_ledger, record
+from xmcbench.reporting.ledger import COLUMNS, TIMES, missing, read_ledger, record, record_times
 from xmcbench.reporting.trials import best_trials, trial_scores
 
 from ..conftest import ROOT
@@ -118,3 +120,40 @@ def test_a_ledger_keeps_what_is_finished_and_plans_what_is_missing(config: Path,
         "20.0",
         "12.0",
     ]
+
+
+def test_times_of_a_quiet_machine_take_the_place_of_others_and_nothing_else(
+    config: Path, tmp_path: Path
+) -> None:
+    runs, ledger = trials(config)[:3], tmp_path / "ledger.csv"
+    for run in runs[:2]:
+        finish(run, tmp_path, 40.0)
+    timing = tmp_path / runs[1].folder / "timing.json"
+    write_json(timing, {**read_json(timing), "shared_machine": True})
+    record(ledger, runs, tmp_path)
+    before = read_ledger(ledger)
+    assert {r["method"] for r in before if r["metric"] in TIMES} == {runs[0].method}
+    assert record_times(ledger, runs, tmp_path) == 0 and read_ledger(ledger) == before
+
+    quiet = tmp_path / "quiet"
+    for run in runs:  # the third is not in the ledger, and does not come into it by its times
+        finish(run, quiet, 99.0)
+        write_json(quiet / run.folder / "env.json", {"hardware": "quiet-cpu-4-cores"})
+    timing = quiet / runs[0].folder / "timing.json"
+    write_json(timing, {**read_json(timing), "epoch_seconds": [0.5], "memory_bytes": {"weight": 1}})
+    assert record_times(ledger, runs, quiet) == 2
+    after = read_ledger(ledger)
+    assert [r for r in after if r["metric"] not in TIMES] == [r for r in before if r["metric"] not in TIMES]
+    times = {
+        (r["method"], r["metric"]): (float(r["value"]), r["hardware"]) for r in after if r["metric"] in TIMES
+    }
+    assert times == {
+        (run.method, metric): (value, "quiet-cpu-4-cores")
+        for run, epoch in ((runs[0], 0.5), (runs[1], 2.0))
+        for metric, value in zip(TIMES, (epoch, 200.0, 12.0), strict=True)
+    }
+    assert all(r["recipe"] == fingerprint(runs[0].recipe) for r in after if r["method"] == runs[0].method)
+    assert record_times(ledger, runs, quiet) == 0
+    # Where a machine is shared there are no times to take.
+    write_json(timing, {**read_json(timing), "shared_machine": True})
+    assert record_times(ledger, runs, quiet) == 0 and read_ledger(ledger) == after

@@ -12,6 +12,9 @@ def register(command: Register) -> None:
     record = command("record", _record, "add a grid's finished runs to a ledger under results/reference/")
     record.add_argument("--grid", required=True)
     record.add_argument("--ledger", type=Path, required=True)
+    record.add_argument(
+        "--times", action="store_true", help="take the times alone, of runs that the ledger has already"
+    )
     again = command(
         "remeasure",
         _remeasure,
@@ -27,9 +30,13 @@ def register(command: Register) -> None:
 
 def _record(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.plan import Project
-    from xmcbench.reporting.ledger import missing, read_ledger, record
+    from xmcbench.reporting.ledger import missing, read_ledger, record, record_times
 
     runs = Project(parsed.config).runs(parsed.grid)
+    if parsed.times:
+        timed = record_times(parsed.ledger, runs, parsed.config.parent)
+        log.info("%s: %d runs have other times", parsed.ledger, timed)
+        return
     added = record(parsed.ledger, runs, parsed.config.parent)
     left = len(missing(runs, read_ledger(parsed.ledger)))
     log.info("%s: %d runs added, %d of %d missing", parsed.ledger, added, left, len(runs))

@@ -6,7 +6,7 @@ next record takes their place.
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ COLUMNS = [
 NAMES = 6
 #: Ledgers that keep more of a run than its end (`detail_rows`): what experiments are drawn from.
 DETAILED = ("ablations", "runs")
+#: What a processor decides; accuracy and bytes are the same on every one but for the last bits.
+TIMES = ("epoch_seconds", "predict_documents_per_second", "train_seconds")
 #: What is kept of every run: all of it would be thousands of rows.
 METRICS = {("P", 1), ("P", 3), ("P", 5), ("PSP", 1), ("PSP", 3), ("PSP", 5)}
 
@@ -106,27 +108,48 @@ def record(path: Path, runs: Sequence[Run], root: Path) -> int:
     return added
 
 
-def replace_memory(path: Path, rows: Sequence[Row], fresh: Mapping[tuple[str, ...], Sequence[Row]]) -> int:
-    """Put records in place of the memory rows of runs (data set, method, seed, budget); return of how many they changed.
+def record_times(path: Path, runs: Sequence[Run], root: Path) -> int:
+    """Replace the times of runs that a ledger has by those of the same runs at root; return how many runs have other ones now.
 
-    Every other row stays as it is, and so does what names a row: the recipe and the hardware.
+    Times of one machine are compared with times of the same alone, and runs beside other work have none: a run that is repeated on a
+    quiet machine brings them. Only they, and the hardware they were taken on, are its; all other rows stay.
     """
-    changed = 0
-    kept = [row for row in rows if name_of(row) not in fresh or not _is_memory(row)]
+    rows = read_ledger(path)
+    lacking = {run.folder for run in missing(runs, rows)}
+    fresh = {}
+    for run in runs:
+        times = [row for row in _rows_of(run, root, False) if row["metric"] in TIMES]
+        if times and run.folder not in lacking:
+            fresh[name_of(times[0])] = times
+    return replace_rows(path, rows, fresh, lambda row: row["metric"] in TIMES)
+
+
+def replace_rows(
+    path: Path,
+    rows: Sequence[Row],
+    fresh: Mapping[tuple[str, ...], Sequence[Row]],
+    replaced: Callable[[Row], bool],
+) -> int:
+    """Put records in place of some rows of runs (data set, method, seed, budget); return of how many runs they changed.
+
+    A record has what its run's other rows have (recipe, hardware) where it does not say otherwise. Every other row stays as it is.
+    """
+    changed, kept = 0, [row for row in rows if name_of(row) not in fresh or not replaced(row)]
+    of_run: dict[tuple[str, ...], list[Row]] = {name: [] for name in fresh}
+    for row in rows:
+        if name_of(row) in fresh:
+            of_run[name_of(row)].append(row)
     for name, records in fresh.items():
-        old = [row for row in rows if name_of(row) == name]
-        shared = {c: old[0][c] for c in (*COLUMNS[:5], "hardware")}
+        old = of_run[name]
+        other = next(row for row in old if row["metric"] not in TIMES)  # times may be of another machine
+        shared = {c: other[c] for c in (*COLUMNS[:5], "hardware")}
         new = [{**shared, "k": "", **record} for record in records]
+        had = [(row["metric"], float(row["value"]), row["hardware"]) for row in old if replaced(row)]
+        changed += sorted(had) != sorted((row["metric"], float(row["value"]), row["hardware"]) for row in new)
         kept += new
-        had = {row["metric"]: float(row["value"]) for row in old if _is_memory(row)}
-        changed += had != {row["metric"]: float(row["value"]) for row in new}
     if changed:
         write_text(path, csv_text(COLUMNS, sorted(kept, key=_place)))
     return changed
-
-
-def _is_memory(row: Row) -> bool:
-    return str(row["metric"]).startswith(("memory_", "measured_"))
 
 
 def _key(run: Run) -> tuple[str, ...]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from xmcbench.reporting.ledger import read_ledger
+from xmcbench.reporting.ledger import TIMES, read_ledger
 from xmcbench.reporting.number_format import mean_sd
-from xmcbench.reporting.one_machine import TIMES, timed_on_one_machine
+from xmcbench.reporting.one_machine import timed_on_one_machine
 from xmcbench.reporting.tables import markdown
 from xmcbench.reporting.trials import best_trials, kept_trials, trial_scores
 

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-#: What a processor decides; accuracy and bytes are the same on every one but for the last bits.
-TIMES = ("epoch_seconds", "predict_documents_per_second", "train_seconds")
+from xmcbench.reporting.ledger import TIMES
 
 
 def timed_on_one_machine(rows: pd.DataFrame, within: Sequence[str] = ()) -> pd.DataFrame:

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 from xmcbench.data.store import PreparedStore
 from xmcbench.data.tokens import TokenStore
@@ -17,12 +16,11 @@ from xmcbench.errors import DataError
 from xmcbench.planned_run import Run
 from xmcbench.recipe import TrainRecipe
 from xmcbench.reporting.collect import memory_records
-from xmcbench.reporting.ledger import missing, name_of, read_ledger, replace_memory
+from xmcbench.reporting.ledger import Row, missing, name_of, read_ledger, replace_rows
 from xmcbench.training.run import configure_torch, make_trainer
 
 #: The layer declares its bytes in the first step; they are measured in the second, when optimiser state is there.
 STEPS = 2
-Row = dict[str, Any]
 
 
 def step_memory(run: Run, recipe: TrainRecipe, root: Path) -> list[Row]:
@@ -51,7 +49,7 @@ def remeasure(
     """
     rows = read_ledger(ledger)
     lacking = {run.folder for run in missing(runs, rows)}
-    there = {name_of(row) for row in rows if hardware in (None, row["hardware"])}
+    there = {name_of(row) for row in rows if _is_memory(row) and hardware in (None, row["hardware"])}
     found: dict[str, list[Row]] = {}
     fresh: dict[tuple[str, ...], list[Row]] = {}
     for run in runs:
@@ -66,7 +64,11 @@ def remeasure(
             log.info("%s: %d bytes declared", run.folder, _declared(found[key]))
             gc.collect()
         fresh[name] = found[key]
-    return replace_memory(ledger, rows, fresh)
+    return replace_rows(ledger, rows, fresh, _is_memory)
+
+
+def _is_memory(row: Row) -> bool:
+    return str(row["metric"]).startswith(("memory_", "measured_"))
 
 
 def _declared(records: list[Row]) -> int:
