@@ -9,7 +9,7 @@ from xmcbench.errors import DataError
 from xmcbench.evaluation.score import score_run
 from xmcbench.plan import Run
 from xmcbench.reporting.collect import csv_text
-from xmcbench.reporting.ledger import COLUMNS, read_ledger, record
+from xmcbench.reporting.ledger import COLUMNS, read_ledger, record, record_times
 from xmcbench.training.remeasure import remeasure
 from xmcbench.training.run import train_run
 
@@ -53,9 +53,25 @@ def test_memory_is_what_training_to_the_end_records(
     gone = {**memory[0], "metric": "memory_gone"}
     ledger.write_text(csv_text(COLUMNS, [*rows, gone]))
     older = ledger.read_text()
-    assert remeasure(ledger, runs, tmp_path, "another-machine", LOG) == 0 and ledger.read_text() == older
-    assert remeasure(ledger, runs, tmp_path, rows[0]["hardware"], LOG) == 2
+    here = rows[0]["hardware"]
+    with pytest.raises(DataError, match=f"no memory rows of 'another-machine'; allowed: {here}"):
+        remeasure(ledger, runs, tmp_path, "another-machine", LOG)
+    assert ledger.read_text() == older
+    assert remeasure(ledger, runs, tmp_path, here, LOG) == 2
     assert ledger.read_text() == recorded
+
+
+def test_a_ledger_that_is_not_there_is_no_ledger_without_changes(
+    smoke_runs: dict[str, Run], tmp_path: Path
+) -> None:
+    for again in (
+        lambda: remeasure(tmp_path / "run.csv", [smoke_runs["dense"]], tmp_path, None, LOG),
+        lambda: record_times(tmp_path / "run.csv", [smoke_runs["dense"]], tmp_path),
+    ):
+        with pytest.raises(
+            DataError, match=r"run\.csv: missing; allowed: a ledger that `xmcbench record` wrote"
+        ):
+            again()
 
 
 def test_a_ledger_is_left_as_it_is_where_data_are_not_prepared(

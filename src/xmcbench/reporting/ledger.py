@@ -55,6 +55,13 @@ def read_ledger(path: Path) -> list[Row]:
     return [dict(zip(header, line, strict=True)) for line in lines]
 
 
+def read_recorded(path: Path) -> list[Row]:
+    """Return the rows of a ledger that must be there; raises DataError as `read_ledger` does, and if there is no file."""
+    if not path.exists():
+        raise DataError(f"{path}: missing; allowed: a ledger that `xmcbench record` wrote")
+    return read_ledger(path)
+
+
 def no_ledger(path: Path, header: Sequence[str]) -> DataError:
     """Return the error of a file whose columns are not a ledger's."""
     return DataError(f"{path}: columns {', '.join(header)}; allowed: {', '.join(COLUMNS)}")
@@ -114,7 +121,7 @@ def record_times(path: Path, runs: Sequence[Run], root: Path) -> int:
     Times of one machine are compared with times of the same alone, and runs beside other work have none: a run that is repeated on a
     quiet machine brings them. Only they, and the hardware they were taken on, are its; all other rows stay.
     """
-    rows = read_ledger(path)
+    rows = read_recorded(path)
     lacking = {run.folder for run in missing(runs, rows)}
     fresh = {}
     for run in runs:

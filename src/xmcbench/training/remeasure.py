@@ -12,11 +12,11 @@ from pathlib import Path
 
 from xmcbench.data.store import PreparedStore
 from xmcbench.data.tokens import TokenStore
-from xmcbench.errors import DataError
+from xmcbench.errors import DataError, allowed
 from xmcbench.planned_run import Run
 from xmcbench.recipe import TrainRecipe
 from xmcbench.reporting.collect import memory_records
-from xmcbench.reporting.ledger import Row, missing, name_of, read_ledger, replace_rows
+from xmcbench.reporting.ledger import Row, missing, name_of, read_recorded, replace_rows
 from xmcbench.training.run import configure_torch, make_trainer
 
 #: The layer declares its bytes in the first step; they are measured in the second, when optimiser state is there.
@@ -45,9 +45,12 @@ def remeasure(
     """Replace the memory rows of every recorded run that trains on a CPU; return of how many runs they changed.
 
     hardware: rows of this machine alone (bytes depend a little on the instruction set). Runs that differ in their seed alone are
-    measured once. The ledger is written once, at the end.
+    measured once. The ledger is written once, at the end. Raises DataError if there is no such ledger, or nothing of that machine in it.
     """
-    rows = read_ledger(ledger)
+    rows = read_recorded(ledger)
+    machines = {row["hardware"] for row in rows if _is_memory(row)}
+    if hardware is not None and hardware not in machines:
+        raise DataError(f"{ledger}: no memory rows of {hardware!r}; {allowed(machines)}")
     lacking = {run.folder for run in missing(runs, rows)}
     there = {name_of(row) for row in rows if _is_memory(row) and hardware in (None, row["hardware"])}
     found: dict[str, list[Row]] = {}

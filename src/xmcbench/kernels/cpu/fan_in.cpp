@@ -46,8 +46,8 @@
 // Reproducibility. Labels are cut into partitions by their number alone; each has its own sum of gx, and these are
 // added in order. Threads only choose who computes a partition. Sums are added as they come to an end, so that a call holds one, and
 // two a thread (turns.hpp). Against all sixteen, added at the end (Zen 4, two threads, in turns, medians of three, caches cold):
-// 0.95 of the time at L = 32,768, 0.96 at 131,072 (B = 64, K = 32), 0.97 to 0.99 at B = 128 or K = 128. With one and one a thread, so
-// that a thread waits for the one before it, 1.03 to 1.06 of the time with two at L = 32,768 and 131,072.
+// 0.95 of the time at L = 32,768, 0.96 at 131,072 (B = 64, K = 32), 0.98 to 0.99 at B = 128 or K = 128. With one and one a thread, so
+// that a thread waits for the one before it, 1.05 and 1.06 of the time with two a thread at L = 131,072 and 32,768.
 #include "backward.hpp"
 #include "forward.hpp"
 #include "top_k.hpp"
