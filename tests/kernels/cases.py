@@ -164,3 +164,10 @@ def _moments(weight: Update, bias: Update) -> dict[str, object]:
         for name, update in (("weight", weight), ("bias", bias))
         for kind in ("first", "second")
     }
+
+
+def assert_bits(ours: dict[str, object], theirs: dict[str, object], about: object) -> None:
+    """Every number of a step is the other one's, to the bit."""
+    for key, value in theirs.items():
+        same = torch.equal(value, ours[key]) if isinstance(value, torch.Tensor) else value == ours[key]
+        assert same, (about, key)

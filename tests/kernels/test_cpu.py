@@ -13,7 +13,7 @@ from xmcbench.errors import NonFiniteError, ShapeError
 from xmcbench.kernels import native, operators, reference
 
 from . import cases
-from .cases import Case, assert_refused, make, odd_cases, truth
+from .cases import Case, assert_bits, assert_refused, make, odd_cases, truth
 
 MODULE = native()
 if MODULE is None:
@@ -50,12 +50,6 @@ def assert_same(ours: dict[str, object], theirs: dict[str, object], case: Case) 
             assert abs(found - expected) <= 1 + case.y_BL.numel() // 1000
         elif expected is not None:
             assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
-
-
-def assert_bits(ours: dict[str, object], theirs: dict[str, object], about: object) -> None:
-    for key, value in theirs.items():
-        same = torch.equal(value, ours[key]) if isinstance(value, torch.Tensor) else value == ours[key]
-        assert same, (about, key)
 
 
 @pytest.mark.parametrize("rule", ["sgd", "momentum", "adamw"])

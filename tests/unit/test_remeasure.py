@@ -18,8 +18,8 @@ from ..conftest import SmokeData
 LOG = logging.getLogger("test")
 
 
-def lay(root: Path, run: Run, smoke: SmokeData) -> None:
-    """Put the smoke data where a project has them."""
+def finish(root: Path, run: Run, smoke: SmokeData) -> None:
+    """Train a run to its end and score it, on the smoke data laid where a project has them."""
     for name, target in (
         (run.sample_folder, smoke.sample),
         (run.tokens_folder, smoke.tokens),
@@ -28,6 +28,9 @@ def lay(root: Path, run: Run, smoke: SmokeData) -> None:
         if name and not (root / name).exists():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).symlink_to(target)
+    groups = smoke.groups if run.groups_file else None
+    train_run(run.recipe, root / run.folder, smoke.sample, smoke.tokens, groups, 1e9, LOG)
+    score_run(root / run.folder, smoke.sample)
 
 
 def test_memory_is_what_training_to_the_end_records(
@@ -35,10 +38,7 @@ def test_memory_is_what_training_to_the_end_records(
 ) -> None:
     runs = [smoke_runs[name] for name in ("dense", "fixed_fan_in_set_aux")]
     for run in runs:
-        lay(tmp_path, run, smoke)
-        folder, groups = tmp_path / run.folder, smoke.groups if run.groups_file else None
-        train_run(run.recipe, folder, smoke.sample, smoke.tokens, groups, 1e9, LOG)
-        score_run(folder, smoke.sample)
+        finish(tmp_path, run, smoke)
     ledger = tmp_path / "runs.csv"
     record(ledger, runs, tmp_path)
     recorded = ledger.read_text()
@@ -78,9 +78,7 @@ def test_a_ledger_is_left_as_it_is_where_data_are_not_prepared(
     smoke: SmokeData, smoke_runs: dict[str, Run], tmp_path: Path
 ) -> None:
     run = smoke_runs["dense"]
-    lay(tmp_path, run, smoke)
-    train_run(run.recipe, tmp_path / run.folder, smoke.sample, smoke.tokens, None, 1e9, LOG)
-    score_run(tmp_path / run.folder, smoke.sample)
+    finish(tmp_path, run, smoke)
     record(tmp_path / "runs.csv", [run], tmp_path)
     before = (tmp_path / "runs.csv").read_text().replace("memory_weight,,train,", "memory_weight,,train,9")
     (tmp_path / "runs.csv").write_text(before)

@@ -28,8 +28,7 @@ def scratch_bytes(
     gradients, bfloat16 weights widened, and 16 bytes; of a group its inputs and its score gradients, twice.
     """
     partitions = min(PARTITIONS, -(-labels // LEAST))
-    working = min(partitions, threads)
-    sums = min(partitions, 2 * working + 1)
+    sums = min(partitions, 2 * threads + 1)
     lane, most = tile
     block = CONNECTIONS // (1 if group == 1 else 2) // fan_in if batch > most else 8
     own = max(block, group) * (fan_in + (fan_in if narrow_weights else 0) + 4)
@@ -39,4 +38,4 @@ def scratch_bytes(
     widths = [(t + 1) * vectors // tiles - t * vectors // tiles for t in range(tiles)]
     packed = sum((width + 1) // 2 for width in widths) if narrow_features else vectors
     lanes = (packed + sums * vectors) * lane
-    return (lanes * features + working * own) * 4
+    return (lanes * features + min(partitions, threads) * own) * 4

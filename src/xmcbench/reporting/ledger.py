@@ -82,8 +82,14 @@ def whole_lines(path: Path) -> Iterator[list[str]]:
 
 def missing(runs: Sequence[Run], rows: Sequence[Row]) -> list[Run]:
     """Return the runs whose present recipe has no rows."""
-    have = {(row["dataset"], row["method"], str(row["seed"]), row["budget"], row["recipe"]) for row in rows}
+    have = _recipes(rows)
     return [run for run in runs if _key(run) not in have]
+
+
+def recorded(runs: Sequence[Run], rows: Sequence[Row]) -> list[Run]:
+    """Return the runs whose present recipe has rows."""
+    have = _recipes(rows)
+    return [run for run in runs if _key(run) in have]
 
 
 def rows_of(runs: Sequence[Run], root: Path, detailed: bool) -> list[Row]:
@@ -122,12 +128,11 @@ def record_times(path: Path, runs: Sequence[Run], root: Path) -> int:
     quiet machine brings them. Only they, and the hardware they were taken on, are its; all other rows stay.
     """
     rows = read_recorded(path)
-    lacking = {run.folder for run in missing(runs, rows)}
     fresh = {}
-    for run in runs:
+    for run in recorded(runs, rows):
         times = [row for row in _rows_of(run, root, False) if row["metric"] in TIMES]
-        if times and run.folder not in lacking:
-            fresh[name_of(times[0])] = times
+        if times:
+            fresh[name_of_run(run)] = times
     return replace_rows(path, rows, fresh, lambda row: row["metric"] in TIMES)
 
 
@@ -159,8 +164,17 @@ def replace_rows(
     return changed
 
 
+def _recipes(rows: Sequence[Row]) -> set[tuple[str, ...]]:
+    return {(*name_of(row), row["recipe"]) for row in rows}
+
+
 def _key(run: Run) -> tuple[str, ...]:
-    return (run.dataset, run.method, str(run.seed), run.budget, fingerprint(run.recipe))
+    return (*name_of_run(run), fingerprint(run.recipe))
+
+
+def name_of_run(run: Run) -> tuple[str, ...]:
+    """Return what `name_of` gives for each of a run's rows."""
+    return (run.dataset, run.method, str(run.seed), run.budget)
 
 
 def name_of(row: Row) -> tuple[str, ...]:

@@ -15,9 +15,7 @@ from typing import Any
 
 import torch
 
-from xmcbench.data.batches import Batches
 from xmcbench.data.dataset import DatasetSpec, SampleSpec
-from xmcbench.data.inverse_frequency import inverse_document_frequency
 from xmcbench.data.prepare import prepare
 from xmcbench.data.sample import sample
 from xmcbench.data.store import PreparedStore
@@ -29,9 +27,8 @@ from xmcbench.planned_run import Run
 from xmcbench.recipe import TrainRecipe, canonical, merge, recipe_of
 from xmcbench.training import checkpoint as checkpoints
 from xmcbench.training.loop import Trainer
-from xmcbench.training.network import Network
 from xmcbench.training.predict import predict
-from xmcbench.training.run import configure_torch
+from xmcbench.training.run import configure_torch, trainer_of
 from xmcbench.training.stand_ins import SHARE, stand_in_data, stand_in_encoder, stand_in_groups
 
 STEPS, RESUME_AFTER, INTERVAL, BATCH = 4, 2, 3, 8
@@ -173,20 +170,5 @@ def _four_steps(recipe: TrainRecipe, store: PreparedStore, tokens: TokenStore, f
 
 def _trainer(recipe: TrainRecipe, store: PreparedStore, tokens: TokenStore) -> Trainer:
     documents = training_documents(store, tokens, recipe.training.hold_out_validation, False)
-    batches = Batches(
-        documents.splits,
-        documents.tokens,
-        recipe.training.batch_size * recipe.training.accumulation,
-        recipe.seed,
-        recipe.data.length_bucket,
-    )
-    group_L = stand_in_groups(recipe, store.labels)
-    network = Network(
-        recipe,
-        store.labels,
-        tokens.vocabulary,
-        tokens.pad_id,
-        lambda: inverse_document_frequency(documents.tokens, tokens.vocabulary),
-        group_L,
-    )
-    return Trainer(recipe, network, batches, lambda _: [])
+    groups = stand_in_groups(recipe, store.labels)
+    return trainer_of(recipe, store.labels, tokens, documents, groups, None, lambda _: [])

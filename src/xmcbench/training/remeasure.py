@@ -4,7 +4,6 @@ Bytes of a training step are known after its second one; accuracy and seconds st
 """
 
 import gc
-import json
 import logging
 from collections.abc import Sequence
 from itertools import islice
@@ -14,9 +13,9 @@ from xmcbench.data.store import PreparedStore
 from xmcbench.data.tokens import TokenStore
 from xmcbench.errors import DataError, allowed
 from xmcbench.planned_run import Run
-from xmcbench.recipe import TrainRecipe
+from xmcbench.recipe import TrainRecipe, canonical
 from xmcbench.reporting.collect import memory_records
-from xmcbench.reporting.ledger import Row, missing, name_of, read_recorded, replace_rows
+from xmcbench.reporting.ledger import Row, name_of, name_of_run, read_recorded, recorded, replace_rows
 from xmcbench.training.run import configure_torch, make_trainer
 
 #: The layer declares its bytes in the first step; they are measured in the second, when optimiser state is there.
@@ -51,17 +50,14 @@ def remeasure(
     machines = {row["hardware"] for row in rows if _is_memory(row)}
     if hardware is not None and hardware not in machines:
         raise DataError(f"{ledger}: no memory rows of {hardware!r}; {allowed(machines)}")
-    lacking = {run.folder for run in missing(runs, rows)}
     there = {name_of(row) for row in rows if _is_memory(row) and hardware in (None, row["hardware"])}
     found: dict[str, list[Row]] = {}
     fresh: dict[tuple[str, ...], list[Row]] = {}
-    for run in runs:
-        name, recipe = (run.dataset, run.method, str(run.seed), run.budget), run.recipe
-        if name not in there or run.folder in lacking:
+    for run in recorded(runs, rows):
+        name, recipe = name_of_run(run), run.recipe
+        if name not in there or not isinstance(recipe, TrainRecipe) or recipe.training.device != "cpu":
             continue
-        if not isinstance(recipe, TrainRecipe) or recipe.training.device != "cpu":
-            continue
-        key = run.sample_folder + json.dumps(recipe.model_dump(mode="json", exclude={"seed"}))
+        key = f"{run.sample_folder} {canonical(recipe.model_copy(update={'seed': 0}))}"
         if key not in found:
             found[key] = step_memory(run, recipe, root)
             log.info("%s: %d bytes declared", run.folder, _declared(found[key]))

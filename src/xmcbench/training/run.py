@@ -18,7 +18,7 @@ from xmcbench.data.inverse_frequency import inverse_document_frequency
 from xmcbench.data.label_order import order_of
 from xmcbench.data.store import PreparedStore
 from xmcbench.data.tokens import TokenStore
-from xmcbench.data.training_documents import training_documents
+from xmcbench.data.training_documents import TrainingDocuments, training_documents
 from xmcbench.errors import DataError, DeviceError, Interrupted
 from xmcbench.evaluation.rulers import predictions_to_store
 from xmcbench.output.head_tail import head_labels
@@ -26,7 +26,7 @@ from xmcbench.recipe import TrainRecipe, canonical
 from xmcbench.training import checkpoint as checkpoints
 from xmcbench.training.hardware import environment
 from xmcbench.training.lock import run_lock
-from xmcbench.training.loop import Trainer
+from xmcbench.training.loop import Trainer, Validate
 from xmcbench.training.network import Network
 from xmcbench.training.predict import predict, write_topk
 from xmcbench.training.stop import StopRequest, stop_requests
@@ -79,6 +79,22 @@ def make_trainer(
     documents = training_documents(
         store, tokens, recipe.training.hold_out_validation, recipe.data.label_augmentation
     )
+    groups, order = read_groups(groups_file, store.labels), read_order(recipe, store, order_file)
+    validate = validation(recipe, store, tokens.split("validation"))
+    return trainer_of(recipe, store.labels, tokens, documents, groups, order, validate, loader_workers)
+
+
+def trainer_of(
+    recipe: TrainRecipe,
+    labels: int,
+    tokens: TokenStore,
+    documents: TrainingDocuments,
+    group_L: torch.Tensor | None,
+    order_L: torch.Tensor | None,
+    validate: Validate,
+    loader_workers: int = 0,
+) -> Trainer:
+    """Return what trains a recipe on documents; group_L: label → group, order_L: the label at each place of the output layer."""
     batches = Batches(
         documents.splits,
         documents.tokens,
@@ -88,14 +104,13 @@ def make_trainer(
     )
     network = Network(
         recipe,
-        store.labels,
+        labels,
         tokens.vocabulary,
         tokens.pad_id,
         lambda: inverse_document_frequency(documents.tokens, tokens.vocabulary),
-        read_groups(groups_file, store.labels),
-        read_order(recipe, store, order_file),
+        group_L,
+        order_L,
     ).to(recipe.training.device)
-    validate = validation(recipe, store, tokens.split("validation"))
     return Trainer(recipe, network, batches, validate, loader_workers)
 
 

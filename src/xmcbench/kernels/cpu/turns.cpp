@@ -3,8 +3,8 @@
 namespace xmc {
 
 int Turns::buffers(int partitions, int threads) {
-    const int working = threads < partitions ? threads : partitions;
-    return partitions < 2 * working + 1 ? partitions : 2 * working + 1;
+    const int most = 2 * threads + 1;
+    return partitions < most ? partitions : most;
 }
 
 Turns::Turns(int count, int threads) : partitions(count), first_free(0) {
