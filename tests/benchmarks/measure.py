@@ -36,6 +36,14 @@ class Setting:
     threads: int = THREADS
 
 
+@dataclass(frozen=True)
+class Also:
+    """Ours at another size, in the same turns: the columns that differ from the setting's, and the call."""
+
+    columns: dict[str, int]
+    call: Call
+
+
 def compare(
     benchmark: BenchmarkFixture,
     setting: Setting,
@@ -43,13 +51,15 @@ def compare(
     peers: dict[str, Call],
     rounds: int,
     device: str = "cpu",
+    also: Sequence[Also] = (),
     **more: Any,
 ) -> None:
-    """Run ours and every peer in turn, `rounds` times after one warm-up, and keep the medians as extra_info.
+    """Run ours, at every size, and every peer in turn, `rounds` times after one warm-up; the medians are extra_info.
 
     A step's share of the square product's rate: the product takes its turns too, for a machine's pace changes in minutes.
     """
-    calls = {"ours": ours, **peers}
+    sizes: dict[str, Call] = {str(other.columns): other.call for other in also}
+    calls = {"ours": ours, **sizes, **peers}
     shared = setting.K is not None and setting.operator.endswith("train_step")
     rates: list[float] = []
     seconds: dict[str, list[float]] = {name: [] for name in calls}
@@ -76,7 +86,11 @@ def compare(
         if skipped == 0:
             more["sgemm_rate"] = statistics.median(rates[1:])
     benchmark.extra_info.update(
-        asdict(setting), seconds=median["ours"], peers={n: median[n] for n in peers}, **more
+        asdict(setting),
+        seconds=median["ours"],
+        also=[{**other.columns, "seconds": median[str(other.columns)]} for other in also],
+        peers={n: median[n] for n in peers},
+        **more,
     )
 
 

@@ -58,8 +58,9 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 def test_fan_ins_of_one_run_are_rows_against_the_same_rivals(tmp_path: Path) -> None:
-    peers = {"fixed_fan_in.64": 0.04, "dense.train_step": 0.4, "dense_chunked.train_step": 0.2}
-    source = benchmarks(tmp_path, {**STEP, "seconds": 0.02, "peers": peers})
+    peers = {"dense.train_step": 0.4, "dense_chunked.train_step": 0.2}
+    also = [{"K": 64, "seconds": 0.04}]
+    source = benchmarks(tmp_path, {**STEP, "seconds": 0.02, "also": also, "peers": peers})
     write_kernel_rows(source, ENVIRONMENT, tmp_path / "collected" / "kernels.csv")
     rows = rows_of(tmp_path / "collected" / "kernels.csv")
     assert list(rows[0]) == COLUMNS
@@ -163,6 +164,20 @@ def test_what_labels_cost_is_drawn_of_measured_points_alone(tmp_path: Path) -> N
     assert all(len(line.get_xdata()) in {60, 2} for line in roofline(rows, MACHINE).axes[0].lines)
 
 
+def test_label_counts_of_one_run_are_rows_and_a_table_of_the_time_a_label(tmp_path: Path) -> None:
+    ours = {**STEP, "L": 1_000, "seconds": 0.0002, "extra_bytes": 4_000_000, "peers": {}}
+    ours |= {"also": [{"L": 1_000_000, "seconds": 0.1, "extra_bytes": 5_500_000}]}
+    beside = {**STEP, "seconds": 0.02, "peers": {"dense.train_step": 0.4}}
+    write_kernel_rows(benchmarks(tmp_path, beside, ours), ENVIRONMENT, tmp_path / "kernels.csv")
+    text = kernel_tables(tmp_path / "kernels.csv")
+    # Nanoseconds a label: 0.2 ms over a thousand, 100 ms over a million.
+    assert "| fixed_fan_in.train_step | 1,000 | 0.2 | 200 | 4.0 |" in text
+    assert "| fixed_fan_in.train_step | 1,000,000 | 100.0 | 100 | 5.5 |" in text
+    assert text.count("| fixed_fan_in.train_step | 131,072 |") == 0, (
+        "what stands beside a peer is in the tables above"
+    )
+
+
 def test_the_page_takes_the_kernels_figures_where_they_were_drawn(tmp_path: Path) -> None:
     assert drawn_kernels(tmp_path) == []
     (tmp_path / "kernels_roofline.png").write_bytes(b"\x89PNG")
@@ -172,12 +187,12 @@ def test_the_page_takes_the_kernels_figures_where_they_were_drawn(tmp_path: Path
 
 def test_a_gpus_best_dense_step_may_round_its_products(tmp_path: Path) -> None:
     peers = {
-        "fixed_fan_in.64": 0.004,
         "dense.train_step": 0.008,
         "dense.train_step, TF32": 0.003,
         "dense_chunked.train_step": 0.01,
     }
     step = {**STEP, "backend": "triton", "L": 670_091, "seconds": 0.002, "sgemm_rate": 5e13, "peers": peers}
+    step |= {"also": [{"K": 64, "seconds": 0.004}]}
     path = benchmarks(tmp_path, step)
     machine = {"machine": {"gpu_sgemm_rate": 5e13, "gpu_copy_rate": 4e12}}
     path.write_text(json.dumps({"benchmarks": [{"extra_info": step}, {"extra_info": machine}]}))

@@ -40,23 +40,16 @@ def write_kernel_rows(source: Path, environment: dict[str, Any], out: Path) -> N
 
 
 def _rows(info: dict[str, Any], hardware: str) -> list[dict[str, Any]]:
-    """Expand a measurement: other fan-ins that took the same turns are rows of their own, against the same rivals."""
+    """Expand a measurement: ours at another size that took the same turns is a row of its own, against the same rivals."""
     sgemm = info.get("sgemm_rate")  # of the same turns; absent where anything was skipped
-    family = info["operator"].split(".")[0]
-    times = {info["K"]: info["seconds"]}
-    rivals: dict[str, float] = {}
-    for name, seconds in info["peers"].items():
-        kind, _, rest = name.partition(".")
-        if kind == family and rest.isdigit():
-            times[int(rest)] = seconds
-        else:
-            rivals[name] = seconds
+    rivals: dict[str, float] = info["peers"]
     rows = []
-    for fan_in, seconds in times.items():
-        row = {key: info[key] for key in SETTING} | {"K": fan_in, "seconds": seconds, "hardware": hardware}
-        row |= {key: info.get(key) for key in ("zero_share", "extra_bytes")}
+    for its in [info, *(info | other for other in info.get("also", []))]:
+        seconds = its["seconds"]
+        row = {key: its[key] for key in SETTING} | {"seconds": seconds, "hardware": hardware}
+        row |= {key: its.get(key) for key in ("zero_share", "extra_bytes")}
         if sgemm:
-            row["share_of_sgemm"] = 6 * info["B"] * info["L"] * fan_in / seconds / sgemm
+            row["share_of_sgemm"] = 6 * its["B"] * its["L"] * its["K"] / seconds / sgemm
         for name, peer_seconds in rivals.items() or [("", None)]:
             ratio = None if peer_seconds is None else peer_seconds / seconds
             rows.append({**row, "peer": name, "peer_seconds": peer_seconds, "ratio": ratio})

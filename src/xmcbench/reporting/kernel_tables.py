@@ -33,6 +33,7 @@ def kernel_tables(source: Path) -> str:
         + markdown(_steps(plain))
         + "\n"
         + markdown(_others(rows))
+        + _growth(rows)
         + f"\nMedians of alternating runs {_where(source)}.\nEvery row is in results/reference/{source.name}.\n"
     )
 
@@ -50,7 +51,7 @@ def machine_tables(sources: list[Path]) -> str:
         rows = _read(source)
         parts.append(
             f"The same {_where(source)}:\n\n"
-            f"{markdown(_steps(_plain(rows, LABELS)))}\n{markdown(_others(rows))}\n"
+            f"{markdown(_steps(_plain(rows, LABELS)))}\n{markdown(_others(rows))}{_growth(rows)}\n"
             f"Every row is in results/reference/{source.name}.\n"
         )
     return "\n".join(parts)
@@ -66,6 +67,7 @@ def gpu_tables(source: Path) -> str:
         + markdown(_steps(_plain(rows, GPU_LABELS)))
         + "\n"
         + markdown(_others(rows))
+        + _growth(rows)
         + "\nMedians of alternating runs; every row is in results/reference/kernels_gpu.csv.\n"
     )
 
@@ -142,3 +144,22 @@ def _others(rows: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(table)
+
+
+def _growth(rows: pd.DataFrame) -> str:
+    """Return Markdown, if there is any, of steps over label counts, beside no peer: time, a label's, and bytes beyond the layer's own."""
+    alone = rows[rows["peer"].isna() & rows["extra_bytes"].notna()].sort_values(["operator", "L"])
+    if alone.empty:
+        return ""
+    return f"\nAs labels grow, B = {alone['B'].iloc[0]}:\n\n" + markdown(
+        pd.DataFrame(
+            {
+                "Operator": row["operator"],
+                "L": f"{row['L']:,}",
+                "ms": f"{row['seconds'] * 1e3:.1f}",
+                "ns a label": f"{row['seconds'] * 1e9 / row['L']:.0f}",
+                "Extra MB": f"{row['extra_bytes'] / 1e6:.1f}",
+            }
+            for row in alone.to_dict("records")
+        )
+    )
