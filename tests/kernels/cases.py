@@ -171,3 +171,21 @@ def assert_bits(ours: dict[str, object], theirs: dict[str, object], about: objec
     for key, value in theirs.items():
         same = torch.equal(value, ours[key]) if isinstance(value, torch.Tensor) else value == ours[key]
         assert same, (about, key)
+
+
+def assert_same(ours: dict[str, object], theirs: dict[str, object], case: Case) -> None:
+    """Every number of a step is near the truth's, as near as its dtype allows."""
+    for name, expected in theirs.items():
+        found = ours[name]
+        if isinstance(expected, torch.Tensor):
+            assert isinstance(found, torch.Tensor)
+            narrow = name == "weight" and case.weight_LK.dtype == torch.bfloat16
+            tolerance = {"rtol": 2**-7, "atol": 1e-4} if narrow else {"rtol": 1e-4, "atol": 2e-5}
+            torch.testing.assert_close(
+                found.float(), expected, **tolerance, msg=lambda m, n=name: f"{n}: {m}"
+            )
+        elif name == "zeros":
+            # A score on the hinge's very edge may fall to either side.
+            assert abs(found - expected) <= 1 + case.y_BL.numel() // 1000
+        elif expected is not None:
+            assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)

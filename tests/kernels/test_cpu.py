@@ -13,7 +13,7 @@ from xmcbench.errors import NonFiniteError, ShapeError
 from xmcbench.kernels import native, operators, reference
 
 from . import cases
-from .cases import Case, assert_bits, assert_refused, make, odd_cases, truth
+from .cases import Case, assert_bits, assert_refused, assert_same, make, odd_cases, truth
 
 MODULE = native()
 if MODULE is None:
@@ -33,23 +33,6 @@ def fused(case: Case, loss: str, rule: str, *, threads: int = 2, **more: Any) ->
     found = cases.fused(case, loss, rule, **more)
     torch.set_num_threads(2)
     return found
-
-
-def assert_same(ours: dict[str, object], theirs: dict[str, object], case: Case) -> None:
-    for name, expected in theirs.items():
-        found = ours[name]
-        if isinstance(expected, torch.Tensor):
-            assert isinstance(found, torch.Tensor)
-            narrow = name == "weight" and case.weight_LK.dtype == torch.bfloat16
-            tolerance = {"rtol": 2**-7, "atol": 1e-4} if narrow else {"rtol": 1e-4, "atol": 2e-5}
-            torch.testing.assert_close(
-                found.float(), expected, **tolerance, msg=lambda m, n=name: f"{n}: {m}"
-            )
-        elif name == "zeros":
-            # A score on the hinge's very edge may fall to either side.
-            assert abs(found - expected) <= 1 + case.y_BL.numel() // 1000
-        elif expected is not None:
-            assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 @pytest.mark.parametrize("rule", ["sgd", "momentum", "adamw"])

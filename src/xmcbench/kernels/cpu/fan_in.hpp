@@ -77,7 +77,7 @@ struct Kernels {
 };
 
 // Bytes of the arrays that kernels make for themselves: how many live, and the most since the last question. Defined in
-// module.cpp alone, so that no instruction set's copy is linked into another.
+// scratch.cpp alone, so that no instruction set's copy is linked into another.
 void scratch_taken(int64_t bytes);
 int64_t most_scratch();
 
