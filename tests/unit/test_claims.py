@@ -20,7 +20,7 @@ from xmcbench.evaluation.first_hits import pack, unpack
 from xmcbench.plan import Project
 from xmcbench.planned_run import COST_BUDGET
 from xmcbench.reporting.claims.claims_files import claim_row, judge_all, write_claims
-from xmcbench.reporting.claims.claims_text import outcomes_text, read_claims
+from xmcbench.reporting.claims.claims_text import outcomes_text, read_claims, verdicts_text
 from xmcbench.reporting.claims.evidence import evidence
 from xmcbench.reporting.claims.statement import Claim, Comparison, load_claims
 from xmcbench.reporting.claims.verdict import judge, judge_comparison
@@ -179,6 +179,23 @@ def test_files_say_what_was_found_and_why_not(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"claims_tests\.csv: missing; allowed: both files"):
         read_claims(tmp_path)
     assert "\n## C6: not run\n" in text and "| gain in P@1 at 96 % sparsity | wordnet-33k, quick |  |" in text
+
+
+def test_mixed_claims_without_any_test_met_are_told_apart_from_the_others() -> None:
+    def row(verdict: str, met: int, not_met: int) -> dict[str, str]:
+        return {"verdict": verdict, "tests_met": str(met), "tests_not_met": str(not_met)}
+
+    claims = [
+        row("mixed", 0, 0),
+        row("mixed", 0, 4),
+        row("mixed", 1, 1),
+        row("mixed", 0, 1),
+        row("holds", 2, 0),
+    ]
+    assert verdicts_text(claims) == (
+        "1 holds, 0 does not hold, 4 mixed (of them 1 with open tests alone, 2 with none met and the rest open), 0 not run"
+    )
+    assert verdicts_text(claims[2:3]) == "0 holds, 0 does not hold, 1 mixed, 0 not run"
 
 
 @pytest.mark.parametrize(

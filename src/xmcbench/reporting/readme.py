@@ -6,9 +6,7 @@ import pandas as pd
 
 from xmcbench.atomic import write_text
 from xmcbench.errors import ConfigError
-from xmcbench.reporting.claims.claims_files import VERDICTS
-from xmcbench.reporting.claims.claims_text import outcomes_text, read_claims, value_text
-from xmcbench.reporting.claims.verdict import MIXED
+from xmcbench.reporting.claims.claims_text import outcomes_text, read_claims, value_text, verdicts_text
 from xmcbench.reporting.collected import Collected
 from xmcbench.reporting.kernel_tables import gpu_tables, kernel_tables, machine_tables, other_machines
 from xmcbench.reporting.tables import markdown
@@ -93,14 +91,8 @@ def _claims(reference: Path) -> str:
         }
         for row in claims
     ]
-    verdicts = [row["verdict"] for row in claims]
-    open_alone = [
-        r["verdict"] == MIXED and not int(r["tests_met"]) and not int(r["tests_not_met"]) for r in claims
-    ]
-    notes = {MIXED: f" ({sum(open_alone)} of them with open tests alone)"}
-    counts = ", ".join(f"{verdicts.count(v)} {v}{notes.get(v, '')}" for v in VERDICTS)
     seeds = ", ".join(sorted({str(row["n_seeds"]) for row in claims if row["n_seeds"]}))
-    told = f"\n{len(claims)} claims: {counts}; seeds: {seeds or 'none'}. Embedded data at the quick budget, except where the test says otherwise.\n"
+    told = f"\n{len(claims)} claims: {verdicts_text(claims)}; seeds: {seeds or 'none'}. Embedded data at the quick budget, except where the test says otherwise.\n"
     return markdown(pd.DataFrame(rows)) + told
 
 

@@ -4,17 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xmcbench.atomic import write_text
-from xmcbench.reporting.claims.claims_text import claims_sections
+from xmcbench.reporting.claims.claims_text import claims_sections, verdicts_text
 from xmcbench.reporting.claims.statement import Claim
-from xmcbench.reporting.claims.verdict import (
-    FAILS,
-    HOLDS,
-    MIXED,
-    NOT_RUN,
-    ClaimResult,
-    ComparisonResult,
-    judge,
-)
+from xmcbench.reporting.claims.verdict import NOT_RUN, ClaimResult, ComparisonResult, judge
 from xmcbench.reporting.collect import Row, csv_text
 from xmcbench.reporting.experiment_rows import ExperimentRows
 
@@ -51,7 +43,6 @@ TEST_COLUMNS = [
     "interval_of",
     "n_seeds",
 ]
-VERDICTS = (HOLDS, FAILS, MIXED, NOT_RUN)
 
 
 def judge_all(claims: Sequence[Claim], rows: ExperimentRows) -> list[ClaimResult]:
@@ -110,7 +101,5 @@ def _test_row(claim: str, result: ComparisonResult) -> Row:
 
 
 def _markdown(claims: Sequence[Row], tests: Sequence[Row], rows_file: str) -> str:
-    verdicts = [claim["verdict"] for claim in claims]
-    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in VERDICTS)
-    told = f"{len(claims)} claims: {counts}. From {rows_file}."
+    told = f"{len(claims)} claims: {verdicts_text(claims)}. From {rows_file}."
     return f"# Does the paper hold?\n\n{told}\n\n{claims_sections(claims, tests)}"

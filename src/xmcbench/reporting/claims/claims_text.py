@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from xmcbench.errors import DataError
+from xmcbench.reporting.claims.verdict import MIXED, VERDICTS
 from xmcbench.reporting.tables import markdown
 
 #: A row of either file; numbers may be text, and what is missing None or nothing.
@@ -44,6 +45,18 @@ def outcomes_text(row: Row) -> str:
     """
     kinds = {"met": "tests_met", "not met": "tests_not_met", "open": "tests_open"}
     return ", ".join(f"{row[column]} {kind}" for kind, column in kinds.items() if int(row[column] or 0))
+
+
+def verdicts_text(claims: Sequence[Row]) -> str:
+    """Return how many claims have which verdict, and of the mixed ones how many have no test met: undecided, or missed."""
+    verdicts = [claim["verdict"] for claim in claims]
+    unmet = [c for c in claims if c["verdict"] == MIXED and not int(c["tests_met"])]
+    missed = sum(int(claim["tests_not_met"]) > 0 for claim in unmet)
+    notes = {MIXED: f"{len(unmet) - missed} with open tests alone, {missed} with none met and the rest open"}
+    return ", ".join(
+        f"{verdicts.count(v)} {v}" + (f" (of them {notes[v]})" if unmet and v in notes else "")
+        for v in VERDICTS
+    )
 
 
 def tests_table(tests: Sequence[Row]) -> pd.DataFrame:

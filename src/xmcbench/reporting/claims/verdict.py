@@ -2,7 +2,7 @@
 
 A test is *met* if the value meets its threshold and the whole interval does; *not met* if the value misses it and the whole
 interval does; else *open*. Without an interval the value alone decides. A claim holds if all its tests that were run are
-met, does not hold if none is, and is mixed otherwise; without any evidence it is not run.
+met, does not hold if all are not met, and is mixed otherwise; without any evidence it is not run.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from xmcbench.reporting.claims.evidence import Evidence, evidence
 from xmcbench.reporting.claims.statement import Claim, Comparison
 from xmcbench.reporting.experiment_rows import ExperimentRows
 
-HOLDS, FAILS, MIXED, NOT_RUN = "holds", "does not hold", "mixed", "not run"
+VERDICTS = HOLDS, FAILS, MIXED, NOT_RUN = "holds", "does not hold", "mixed", "not run"
 MET, NOT_MET, OPEN = "met", "not met", "open"
 
 
