@@ -12,10 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xmcbench.data.store import Split
+from xmcbench.data.store import Split, Tokens
 from xmcbench.positives import Positives
-
-Tokens = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from xmcbench.data.inverse_frequency import inverse_document_frequency
-from xmcbench.data.store import Split
+from xmcbench.data.store import Split, Tokens
 from xmcbench.errors import DataError
 
 #: Entries (tokens or features) of documents gathered at a time: about 0.2 GiB with their temporaries.
@@ -24,7 +24,6 @@ BLOCK = 2**22
 #: made; larger ones are float32, because at Amazon-670K's shape every byte an entry is 0.2 GiB, twice.
 DOUBLE = 2**26
 
-Tokens = tuple[np.ndarray, np.ndarray]
 #: csr_matrix or ndarray: scipy has no types.
 Matrix: TypeAlias = Any
 

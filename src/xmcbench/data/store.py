@@ -16,6 +16,9 @@ from xmcbench.errors import DataError
 FORMAT = 1
 SPLITS = ("train", "validation", "test")
 
+#: Tokens of documents end to end, and where each document begins (and the last one ends).
+Tokens = tuple[np.ndarray, np.ndarray]
+
 
 class Manifest(BaseModel):
     """What a store holds; written last, so that a store without it is no store."""

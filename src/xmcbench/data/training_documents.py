@@ -7,11 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xmcbench.data.store import PreparedStore, Split
+from xmcbench.data.store import PreparedStore, Split, Tokens
 from xmcbench.data.tokens import LABELS, TokenStore
 from xmcbench.errors import ConfigError, DataError
-
-Tokens = tuple[np.ndarray, np.ndarray]
 
 
 @dataclass(frozen=True)

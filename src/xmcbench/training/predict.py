@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from xmcbench.atomic import replacing
-from xmcbench.data.batches import Tokens, sequential
-from xmcbench.data.store import Split
+from xmcbench.data.batches import sequential
+from xmcbench.data.store import Split, Tokens
 from xmcbench.training.network import Network
 
 
