@@ -35,3 +35,14 @@ def test_where_there_is_no_room_the_last_stay_unnamed() -> None:
     _, left_out, boxes = named([(0.5, 0.5, f"a long name of method {i}", "black") for i in range(60)])
     assert left_out > 0 and len(boxes) == 60 - left_out
     assert {f"a long name of method {i}" for i in range(len(boxes))} == set(boxes), "the first are named"
+
+
+def test_a_name_stands_clear_of_the_axes_own_lines() -> None:
+    figure, axes = plt.subplots()
+    figure.canvas.draw()
+    width = axes.get_window_extent().width
+    plt.close(figure)
+    # Every place of a name near the left edge, a pixel further each time: the nearest choice there would touch the axis.
+    for pixel in range(0, 60, 3):
+        axes, left_out, boxes = named([(pixel / width, 0.5, "a name", "black")])
+        assert left_out == 0 and boxes["a name"].x0 > axes.get_window_extent().x0 + 3, pixel

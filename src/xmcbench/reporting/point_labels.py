@@ -20,7 +20,7 @@ CHOICES = [
 ]
 #: Further off, with a line.
 FAR = [(factor * dx, factor * dy, across, up) for factor in (3, 5) for dx, dy, across, up in CHOICES]
-#: Pixels of a point, in which no name may stand.
+#: Pixels of a point, or of an axis, in which no name may stand.
 POINT = 4
 
 
@@ -35,7 +35,7 @@ def label_points(axes: Axes, points: list[tuple[float, float, str, str]], fontsi
     for x, y, _, _ in points:
         px, py = axes.transData.transform((x, y))
         taken.append(Bbox.from_extents(px - POINT, py - POINT, px + POINT, py + POINT))
-    inside = axes.get_window_extent(renderer)
+    inside = axes.get_window_extent(renderer).padded(-POINT)  # and clear of the axes' own lines
     left_out = 0
     for x, y, name, shade in points:
         for dx, dy, across, up in chain(CHOICES, FAR):
