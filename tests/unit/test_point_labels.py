@@ -38,11 +38,13 @@ def test_where_there_is_no_room_the_last_stay_unnamed() -> None:
 
 
 def test_a_name_stands_clear_of_the_axes_own_lines() -> None:
+    """Points to its right drive a name to the left: from some pixel on it has room there, and not at the axis itself."""
     figure, axes = plt.subplots()
-    figure.canvas.draw()
-    width = axes.get_window_extent().width
+    width, height = axes.get_window_extent().width, axes.get_window_extent().height
     plt.close(figure)
-    # Every place of a name near the left edge, a pixel further each time: the nearest choice there would touch the axis.
-    for pixel in range(0, 60, 3):
-        axes, left_out, boxes = named([(pixel / width, 0.5, "a name", "black")])
-        assert left_out == 0 and boxes["a name"].x0 > axes.get_window_extent().x0 + 3, pixel
+    for pixel in range(40, 80):
+        right = [
+            ((pixel + dx) / width, 0.5 + dy / height, "", "black") for dx in (9, 16) for dy in (-9, 0, 9)
+        ]
+        axes, _, boxes = named([(pixel / width, 0.5, "a name", "black"), *right])
+        assert boxes["a name"].x0 > axes.get_window_extent().x0 + 3, pixel
