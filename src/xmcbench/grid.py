@@ -34,12 +34,7 @@ def cells_of(grids: Mapping[str, GridFile], name: str, folder: Path) -> list[tup
 
     folder: the configuration folder, for messages.
     """
-    names = grid_names(grids)
-    if name not in names:
-        raise ConfigError(
-            f"{folder / 'config.yaml'}: key 'grid': unknown value {name!r}; {allowed(sorted(names))}"
-        )
-    file, scale = names[name]
+    file, scale = _file_and_scale(grids, name, folder)
     return _cells(grids, file, scale, folder, ())
 
 
@@ -54,11 +49,14 @@ def by_dataset(grids: Mapping[str, GridFile], folder: Path) -> dict[str, tuple[s
     }
 
 
-def shown_by(grids: Mapping[str, GridFile], name: str) -> list[str]:
-    """Return the tables and figures that a grid's runs are for, with those of the grids it extends, each once."""
-    file, _ = grid_names(grids)[name]
+def shown_by(grids: Mapping[str, GridFile], name: str, folder: Path) -> list[str]:
+    """Return the tables and figures that a grid's runs are for, with those of the grids it extends, each once.
+
+    folder: as in `cells_of`; raises ConfigError if there is no such grid.
+    """
+    file, _ = _file_and_scale(grids, name, folder)
     own = grids[file]
-    below = [shown for base in _bases(own) for shown in shown_by(grids, base)]
+    below = [shown for base in _bases(own) for shown in shown_by(grids, base, folder)]
     return list(dict.fromkeys([*below, *own.shows]))
 
 
@@ -74,6 +72,15 @@ def require_apart(keys: Iterable[str], named: str, file: Path) -> None:
             raise ConfigError(
                 f"{file}: key '{named}': {both} set one recipe key, of which one would count; allowed: keys apart from each other"
             )
+
+
+def _file_and_scale(grids: Mapping[str, GridFile], name: str, folder: Path) -> tuple[str, str | None]:
+    names = grid_names(grids)
+    if name not in names:
+        raise ConfigError(
+            f"{folder / 'config.yaml'}: key 'grid': unknown value {name!r}; {allowed(sorted(names))}"
+        )
+    return names[name]
 
 
 def _bases(grid: GridFile) -> list[str]:

@@ -76,8 +76,8 @@ class Project:
         return [*grid_names(self.grids), *by_dataset(self.grids, self.folder)]
 
     def shown_by(self, grid: str) -> list[str]:
-        """Return the tables and figures of experiments that a grid's runs are for."""
-        return [] if grid in by_dataset(self.grids, self.folder) else shown_by(self.grids, grid)
+        """Return the tables and figures of experiments that a grid's runs are for; raises ConfigError in one line."""
+        return [] if grid in by_dataset(self.grids, self.folder) else shown_by(self.grids, grid, self.folder)
 
     def runs(self, grid: str) -> list[Run]:
         """Return the runs of a grid, each once, in its order; raises ConfigError in one line."""

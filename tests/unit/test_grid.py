@@ -74,6 +74,8 @@ def test_a_grid_of_experiments_takes_each_at_its_own_scale(config: Path) -> None
     # `other` has no wide scale and stays out.
     assert identities(planned(config, "both_wide")) == identities(planned(config, "sweep_wide"))
     assert Project(config).shown_by("both") == ["t5", "t6"]
+    with pytest.raises(ConfigError, match=r"key 'grid': unknown value 'bot'; allowed: .*both"):
+        Project(config).shown_by("bot")
 
 
 @pytest.mark.parametrize(
