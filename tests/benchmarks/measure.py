@@ -94,6 +94,27 @@ def compare(
     )
 
 
+def compare_label_counts(
+    benchmark: BenchmarkFixture,
+    setting: Setting,
+    steps: dict[int, Call],
+    extra: Callable[[Call], int],
+    rounds: int,
+    device: str = "cpu",
+) -> None:
+    """Run steps over so many labels, the setting's first, in turn, and measure what each takes beyond its layer.
+
+    Measured one after another, what differs most between them may be the machine's pace.
+    """
+    bytes_of = {labels: extra(call) for labels, call in steps.items()}
+    also = [
+        Also({"L": labels, "extra_bytes": bytes_of[labels]}, call)
+        for labels, call in steps.items()
+        if labels != setting.L
+    ]
+    compare(benchmark, setting, steps[setting.L], {}, rounds, device, also, extra_bytes=bytes_of[setting.L])
+
+
 def wait(device: str) -> None:
     """Let a GPU finish what it was given: its calls return before their work is done."""
     if device != "cpu":

@@ -15,7 +15,17 @@ from xmcbench.reporting.kernel_tables import NARROW_FEATURES
 from xmcbench.training.losses import LOSSES
 from xmcbench.training.optimizers import output_optimizer
 
-from .measure import THREADS, Also, Setting, compare, copy_rate, extra_bytes, fastest, sgemm_rate
+from .measure import (
+    THREADS,
+    Also,
+    Setting,
+    compare,
+    compare_label_counts,
+    copy_rate,
+    extra_bytes,
+    fastest,
+    sgemm_rate,
+)
 
 L, D = 131_072, 768
 CHUNKS = (1024, 2048, 4096, 8192)
@@ -182,19 +192,13 @@ def test_two_threads(benchmark: BenchmarkFixture) -> None:
 
 @pytest.mark.parametrize("way", ["fixed_fan_in", "dense_chunked", "dense"])
 def test_step_against_label_count(benchmark: BenchmarkFixture, way: str) -> None:
-    """Time and memory of a step as the label space grows: fused and sparse, dense by chunks, dense as people write it.
-
-    All sizes take turns: measured one after another, what differs most between them may be the machine's pace.
-    """
+    """Time and memory of a step as the label space grows: fused and sparse, dense by chunks, dense as people write it."""
     fused = way == "fixed_fan_in"
     # Of a dense layer of 2.8 M labels the weights, their gradient and the scores would not fit 24 GiB.
     counts = (32_768, 131_072, 524_288, *([2_812_281] if way != "dense" else []))
     steps = {labels: step(way, 64, labels, **({"fan_in": 32} if fused else {})) for labels in counts}
-    bytes_of = {labels: extra_bytes(call) for labels, call in steps.items()}
     setting = Setting(f"{way}.train_step", counts[0], D, 64, 32 if fused else D, loss="bce", optimizer="sgd")
-    also = [Also({"L": n, "extra_bytes": bytes_of[n]}, steps[n]) for n in counts[1:]]
-    rounds = 2 * ROUNDS if fused else 4
-    compare(benchmark, setting, steps[counts[0]], {}, rounds, also=also, extra_bytes=bytes_of[counts[0]])
+    compare_label_counts(benchmark, setting, steps, extra_bytes, 2 * ROUNDS if fused else 4)
 
 
 def test_top_5_of_670k_labels(benchmark: BenchmarkFixture) -> None:

@@ -17,7 +17,16 @@ from xmcbench.recipe import Output, OutputOptimizer
 from xmcbench.training.losses import LOSSES
 from xmcbench.training.optimizers import output_optimizer
 
-from .measure import Also, Call, Setting, compare, copy_rate, extra_device_bytes, sgemm_rate
+from .measure import (
+    Also,
+    Call,
+    Setting,
+    compare,
+    compare_label_counts,
+    copy_rate,
+    extra_device_bytes,
+    sgemm_rate,
+)
 
 pytestmark = pytest.mark.skipif(
     not torch.cuda.is_available(), reason="no CUDA device: nothing to time on a GPU"
@@ -126,10 +135,9 @@ def test_step_against_label_count(benchmark: BenchmarkFixture, way: str) -> None
     counts = (32_768, 131_072, 524_288, 2_812_281)
     output = {"fan_in": 32, "backend": BACKEND} if fused else {}
     steps = {labels: step(way, 64, labels=labels, **output) for labels in counts}
-    bytes_of = {labels: extra_device_bytes(call) for labels, call in steps.items()}
-    columns = setting(f"{way}.train_step", 64, 32 if fused else D, counts[0], loss="bce", optimizer="sgd")
-    also = [Also({"L": n, "extra_bytes": bytes_of[n]}, steps[n]) for n in counts[1:]]
-    compare(benchmark, columns, steps[counts[0]], {}, ROUNDS, DEVICE, also, extra_bytes=bytes_of[counts[0]])
+    fan_in = 32 if fused else D
+    columns = setting(f"{way}.train_step", 64, fan_in, counts[0], loss="bce", optimizer="sgd")
+    compare_label_counts(benchmark, columns, steps, extra_device_bytes, ROUNDS, DEVICE)
 
 
 @pytest.mark.parametrize("group", [1, 4, 16, 64])

@@ -5,7 +5,7 @@ On such a machine itself `test_cpu.py` says all of this, and more. Debian and Ub
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,95 +32,67 @@ NAMES = ['-DXMC_NAME="baseline"', "-DXMC_WIDTH=4", "-DXMC_FUNCTION=kernels_basel
 
 
 class Emulated:
-    """What `operators.module()` returns, for that processor: every call is a process that works on files."""
+    """What `operators.module()` returns (_cpu.pyi), for that processor: every call is a process that works on files."""
 
     def __init__(self, program: Path, folder: Path) -> None:
         self.program, self.folder = program, folder
 
-    def train_step(
-        self,
-        weight_LK: Tensor,
-        index_HK: Tensor,
-        bias_L: Tensor,
-        group: int,
-        x_DB: Tensor,
-        label_P: Tensor,
-        row_P: Tensor,
-        grad_x_DB: Tensor,
-        label_weight_L: Tensor | None,
-        loss: int,
-        scale: float,
-        rule: int,
-        *rest: Any,
-    ) -> tuple[float, int, int, int]:
-        *update, key, first_LK, second_LK, first_L, second_L, threads = rest
+    def train_step(self, *given: Any) -> tuple[float, int, int, int]:
+        *layer, x_DB, label_P, row_P, grad_x_DB, label_weight_L, loss, scale, rule = given[:12]
+        *update, key, first_LK, second_LK, first_L, second_L, threads = given[12:]
+        weight_LK, _, bias_L, _ = layer
         moved = {"weight": weight_LK, "bias": bias_L, "first": first_LK, "second": second_LK}
         moved |= {"bias_first": first_L, "bias_second": second_L}
-        given = {"index": index_HK, "x": x_DB, "label": label_P, "row": row_P, "label_weight": label_weight_L}
-        whole = (*shape(weight_LK, x_DB, group), 0, threads, *kinds(weight_LK, index_HK), loss, rule, key)
-        said = self._run("train_step", whole, (scale, *update), moved | given)
-        for name, tensor in {**moved, "grad_x": grad_x_DB}.items():
-            if tensor is not None:
-                self._read(name, tensor)
+        batch = {"label": label_P, "row": row_P, "label_weight": label_weight_L}
+        numbers = (loss, rule, key, scale, *update)
+        said = self._run("train_step", layer, x_DB, 0, threads, numbers, moved | batch)
+        self._read({**moved, "grad_x": grad_x_DB})
         value, zeros, skipped, bad = said.split()
         return float(value), int(zeros), int(skipped), int(bad)
 
-    def forward(
-        self,
-        weight_LK: Tensor,
-        index_HK: Tensor,
-        bias_L: Tensor,
-        group: int,
-        x_DB: Tensor,
-        z_LB: Tensor,
-        threads: int,
-    ) -> None:
-        whole = (*shape(weight_LK, x_DB, group), 0, threads, *kinds(weight_LK, index_HK), 0, 0, 0)
-        given = {"weight": weight_LK, "index": index_HK, "bias": bias_L, "x": x_DB}
-        self._run("forward", whole, (0.0,) * 11, given)
-        self._read("z", z_LB)
+    def forward(self, *given: Any) -> None:
+        *layer, x_DB, z_LB, threads = given
+        self._run("forward", layer, x_DB, 0, threads)
+        self._read({"z": z_LB})
 
-    def top_k(
-        self,
-        weight_LK: Tensor,
-        index_HK: Tensor,
-        bias_L: Tensor,
-        group: int,
-        x_DB: Tensor,
-        score_Bk: Tensor,
-        label_Bk: Tensor,
-        threads: int,
-    ) -> None:
-        places = score_Bk.shape[1]
-        whole = (*shape(weight_LK, x_DB, group), places, threads, *kinds(weight_LK, index_HK), 0, 0, 0)
-        given = {"weight": weight_LK, "index": index_HK, "bias": bias_L, "x": x_DB}
-        self._run("top_k", whole, (0.0,) * 11, given)
-        self._read("score", score_Bk)
-        self._read("best", label_Bk)
+    def top_k(self, *given: Any) -> None:
+        *layer, x_DB, score_Bk, label_Bk, threads = given
+        self._run("top_k", layer, x_DB, score_Bk.shape[1], threads)
+        self._read({"score": score_Bk, "best": label_Bk})
 
     def _run(
-        self, what: str, whole: tuple[int, ...], floats: tuple[float, ...], given: dict[str, Any]
+        self,
+        what: str,
+        layer: Sequence[Any],
+        x_DB: Tensor,
+        places: int,
+        threads: int,
+        step: Sequence[float] = (0,) * 14,
+        more: dict[str, Tensor | None] | None = None,
     ) -> str:
+        """Run the program on a layer (weights, index, bias, labels a row) and features; return what it printed.
+
+        step: loss, rule and key, then the scale and the update's constants.
+        """
+        weight_LK, index_HK, bias_L, group = layer
+        narrow, wide = weight_LK.dtype == torch.bfloat16, index_HK.dtype == torch.int32
+        sizes = (weight_LK.shape[0], x_DB.shape[0], weight_LK.shape[1], group, x_DB.shape[1])
+        numbers = (*sizes, places, threads, int(narrow), int(wide), *step)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir()
-        (self.folder / "numbers").write_text(" ".join(map(repr, (*whole, *floats))))
+        (self.folder / "numbers").write_text(" ".join(map(repr, numbers)))
+        given = {"weight": weight_LK, "index": index_HK, "bias": bias_L, "x": x_DB, **(more or {})}
         for name, tensor in given.items():
             if tensor is not None:
                 (self.folder / name).write_bytes(tensor.contiguous().view(torch.uint8).numpy().tobytes())
         command = [str(EMULATOR), str(self.program), str(self.folder), what]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
-    def _read(self, name: str, tensor: Tensor) -> None:
-        values = np.fromfile(self.folder / name, dtype=np.uint8)
-        tensor.copy_(torch.from_numpy(values).view(tensor.dtype).view(tensor.shape))
-
-
-def shape(weight_LK: Tensor, x_DB: Tensor, group: int) -> tuple[int, int, int, int, int]:
-    return weight_LK.shape[0], x_DB.shape[0], weight_LK.shape[1], group, x_DB.shape[1]
-
-
-def kinds(weight_LK: Tensor, index_HK: Tensor) -> tuple[int, int]:
-    return int(weight_LK.dtype == torch.bfloat16), int(index_HK.dtype == torch.int32)
+    def _read(self, results: dict[str, Tensor | None]) -> None:
+        for name, tensor in results.items():
+            if tensor is not None:
+                values = np.fromfile(self.folder / name, dtype=np.uint8)
+                tensor.copy_(torch.from_numpy(values).view(tensor.dtype).view(tensor.shape))
 
 
 @pytest.fixture(scope="module")
