@@ -14,6 +14,7 @@ from xmcbench.reporting.kernel_figures import crossover, draw_kernel_figures, la
 from xmcbench.reporting.kernel_rows import COLUMNS, write_kernel_rows
 from xmcbench.reporting.kernel_tables import (
     NARROW_FEATURES,
+    claimed_table,
     gpu_tables,
     kernel_tables,
     machine_tables,
@@ -98,6 +99,31 @@ def test_another_machine_has_tables_of_its_own(tmp_path: Path) -> None:
     assert "| fixed fan-in | 64 | 32 | 20.0 | 0.50 | 20.0 |" in text
     assert "| fixed_fan_in.forward | 64 | 131,072 | 32 | float32 | embedding_bag.forward | 2.00 |" in text
     assert "| bfloat16, bce, sgd | fixed_fan_in.train_step | 0.50 |" in text, "where ours loses is shown too"
+
+
+def test_the_claim_is_a_row_a_machine_and_fan_in_beside_the_best_dense_step(tmp_path: Path) -> None:
+    """Neither other batches, nor groups, nor narrow features, nor optimisers: the plain step alone."""
+    peers = {"dense.train_step": 0.4, "dense_chunked.train_step": 0.2}
+    step = {**STEP, "seconds": 0.02, "peers": peers}
+    others = [step | {"B": 128}, step | {"G": 16}, step | {"optimizer": "adamw"}]
+    others.append(
+        {**STEP, "dtype": NARROW_FEATURES, "seconds": 0.016, "peers": {"fixed_fan_in.train_step": 0.02}}
+    )
+    source = benchmarks(tmp_path, {**step, "also": [{"K": 64, "seconds": 0.04}]}, *others)
+    for name in ("kernels", "kernels_old"):
+        write_kernel_rows(source, ENVIRONMENT, tmp_path / f"{name}.csv")
+    ours = [line for line in claimed_table(tmp_path).splitlines() if "A Machine" in line]
+    assert ours == 2 * [
+        "| A Machine, avx2, 2 threads | 131,072 | 32 | 20.0 | 0.50 | 20.0 | 10.0 | now |",
+        "| A Machine, avx2, 2 threads | 131,072 | 64 | 40.0 | 0.50 | 10.0 | 5.0 | now |",
+    ]
+    rounded = {**peers, "dense.train_step, TF32": 0.03}
+    gpu = benchmarks(tmp_path, {**step, "L": 670_091, "peers": rounded})
+    write_kernel_rows(gpu, {**ENVIRONMENT, "hardware": "a-gpu"}, tmp_path / "kernels_gpu.csv")
+    assert "| a-gpu | 670,091 | 32 | 20.0 |" in claimed_table(tmp_path)
+    assert claimed_table(tmp_path).count(" | 20.0 | 1.5 | now |") == 1, (
+        "the best rival may round its products"
+    )
 
 
 def test_a_step_on_narrow_features_stands_beside_the_plain_one_and_claims_nothing_against_dense(

@@ -40,6 +40,27 @@ def test_documents_show_what_the_ledgers_hold(config: Path, tmp_path: Path) -> N
             with_numbers(document, tmp_path, {})
 
 
+def test_a_document_of_kernels_shows_what_was_measured_and_says_what_was_not(tmp_path: Path) -> None:
+    document = tmp_path / "page.md"
+    document.write_text(
+        "<!-- kernels:gpu -->\nold\n<!-- kernels:end -->\n<!-- kernels:cpu -->\n<!-- kernels:end -->\n"
+    )
+    text = with_numbers(document, tmp_path, {})
+    assert "old" not in text and text.count("Nothing was measured yet.") == 2
+    kernels = (ROOT / "results" / "reference" / "kernels.csv").read_text()
+    (tmp_path / "kernels.csv").write_text(kernels)
+    machine = (ROOT / "results" / "reference" / "kernels_machine.csv").read_text()
+    (tmp_path / "kernels_machine.csv").write_text(machine)
+    text = with_numbers(document, tmp_path, {})
+    assert (
+        text.count("Nothing was measured yet.") == 1
+        and "| groups of 16 | 128 | 32 |" in text.split("<!-- kernels:cpu")[1]
+    )
+    document.write_text("<!-- kernels:tpu -->\nstale\n<!-- kernels:end -->\n")
+    with pytest.raises(ConfigError, match=r"0 blocks between 2 markers; .*kernels:cpu\|others\|gpu"):
+        with_numbers(document, tmp_path, {})
+
+
 def test_runs_of_several_data_sets_are_no_seeds_of_one_another(tmp_path: Path) -> None:
     shared = {
         "method": "dense",

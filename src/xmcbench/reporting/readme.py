@@ -8,14 +8,12 @@ from xmcbench.atomic import write_text
 from xmcbench.errors import ConfigError
 from xmcbench.reporting.claims.claims_text import outcomes_text, read_claims, value_text, verdicts_text
 from xmcbench.reporting.collected import Collected
-from xmcbench.reporting.kernel_tables import gpu_tables, kernel_tables, machine_tables, other_machines
+from xmcbench.reporting.kernel_tables import claimed_table
 from xmcbench.reporting.tables import markdown
 
 BEGIN, END = "<!-- numbers:begin -->", "<!-- numbers:end -->"
 CLAIMS_BEGIN, CLAIMS_END = "<!-- claims:begin -->", "<!-- claims:end -->"
 KERNELS_BEGIN, KERNELS_END = "<!-- kernels:begin -->", "<!-- kernels:end -->"
-MACHINES_BEGIN, MACHINES_END = "<!-- kernels_machines:begin -->", "<!-- kernels_machines:end -->"
-GPU_BEGIN, GPU_END = "<!-- kernels_gpu:begin -->", "<!-- kernels_gpu:end -->"
 MIB = 2**20
 COLUMNS = [
     ("P@1", "P", 1, 1.0, ".1f"),
@@ -41,11 +39,7 @@ def readme_is_current(readme: Path, reference: Path) -> bool:
 def _with_numbers(readme: Path, reference: Path) -> str:
     text = _between(readme, readme.read_text(encoding="utf-8"), BEGIN, END, _numbers(reference))
     if (reference / "kernels.csv").is_file():
-        text = _between(readme, text, KERNELS_BEGIN, KERNELS_END, kernel_tables(reference / "kernels.csv"))
-    if others := other_machines(reference):
-        text = _between(readme, text, MACHINES_BEGIN, MACHINES_END, machine_tables(others))
-    if (reference / "kernels_gpu.csv").is_file():
-        text = _between(readme, text, GPU_BEGIN, GPU_END, gpu_tables(reference / "kernels_gpu.csv"))
+        text = _between(readme, text, KERNELS_BEGIN, KERNELS_END, claimed_table(reference))
     if (reference / "claims.csv").is_file():
         text = _between(readme, text, CLAIMS_BEGIN, CLAIMS_END, _claims(reference))
     return text
