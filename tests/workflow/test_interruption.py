@@ -1,5 +1,6 @@
 """Killed or failing, the workflow loses nothing: a plain second start goes on."""
 
+import csv
 import os
 import re
 import signal
@@ -8,6 +9,9 @@ import time
 from pathlib import Path
 
 import pytest
+
+from xmcbench.atomic import read_json
+from xmcbench.reporting.ledger import TIMES
 
 from .conftest import Workflow
 
@@ -35,7 +39,7 @@ def forget_run(workflow: Workflow, method: str) -> None:
         file.unlink()
 
 
-def killed(workflow: Workflow, method: str, checkpoints: int) -> None:
+def killed(workflow: Workflow, method: str, checkpoints: int, **environment: str) -> None:
     """Start the workflow, and kill -9 its whole process group once the method's run has so many checkpoints."""
     process = subprocess.Popen(
         workflow.command(scored(method)),
@@ -43,7 +47,7 @@ def killed(workflow: Workflow, method: str, checkpoints: int) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        env={**os.environ, "XMCBENCH_CHECKPOINT_SECONDS": "0"},
+        env={**os.environ, "XMCBENCH_CHECKPOINT_SECONDS": "0", **environment},
     )
     folder = workflow.folder(method)
     deadline = time.monotonic() + 120
@@ -69,6 +73,29 @@ def test_kill_9_of_the_whole_group_twice_then_a_plain_start(built: Workflow) -> 
     assert "rule train" in text and "rule reference" not in text
     assert built.stable_bytes() == expected
     assert built.planned("all") == {}
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finding the processes needs /proc")
+def test_seconds_beside_other_work_stay_in_a_run_that_goes_on_alone(built: Workflow) -> None:
+    assert "shared_machine" not in read_json(built.folder("one") / "timing.json")
+    forget_run(built, "one")
+    killed(built, "one", checkpoints=1, XMCBENCH_SHARED_MACHINE="1")
+    built.run(scored("one"))
+    assert "going on after step" in (built.root / "logs/train/tiny/wordnet-33k/one/seed1.log").read_text()
+    assert read_json(built.folder("one") / "timing.json")["shared_machine"] is True
+
+
+def test_runs_side_by_side_are_the_same_and_keep_no_seconds(built: Workflow) -> None:
+    expected = built.stable_bytes()
+    for method in ("one", "two"):
+        forget_run(built, method)
+    text = built.run("all", "--cores", "4", "--set-threads", "train=2")
+    assert "Execute 2 jobs..." in text, "nothing else is missing that could run beside"
+    assert built.stable_bytes() == expected
+    with (built.root / "results/collected/run.csv").open() as file:
+        timed = {row["method"] for row in csv.DictReader(file) if row["metric"] in TIMES}
+    assert timed == {"most_frequent"}, "which was alone, and is kept"
+    assert built.planned("all") == {}, "whoever has a run for itself next need not repeat it"
 
 
 def test_one_failing_method_does_not_stop_the_others(built: Workflow) -> None:

@@ -25,8 +25,12 @@ from xmcbench.reporting.outputs import (
 )
 from xmcbench.yaml_config import load_yaml, validated
 
-# Rules call `xmcbench` and must find the one that belongs to this Snakemake.
-shell.prefix(f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; ")
+# Rules call `xmcbench` and must find the one that belongs to this Snakemake; a run that has fewer threads than there are cores
+# may have others beside it, and then keeps no seconds (unless who set XMCBENCH_SHARED_MACHINE knows better).
+shell.prefix(
+    f"export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH"
+    f" ALL_CORES={workflow.cores or 0}; "
+)
 
 try:
     PROJECT = Project(Path("config"))

@@ -43,6 +43,7 @@ rule foreign:
         run=lambda w: run_of(w).folder,
         recipe=lambda w: run_of(w).canonical_recipe,
     shell:
-        "xmcbench train --recipe {params.recipe:q} --run {params.run}"
+        "XMCBENCH_SHARED_MACHINE=${{XMCBENCH_SHARED_MACHINE:-$(({threads} < ALL_CORES))}}"
+        " xmcbench train --recipe {params.recipe:q} --run {params.run}"
         " --sample $(dirname {input.sample}) --tokens $(dirname {input.tokens})"
         " --python $(dirname {input.ready})/bin/python --pins {input.pins} --log {log}"

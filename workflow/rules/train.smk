@@ -1,5 +1,6 @@
 # Train and score. The recipe comes in as a parameter: comments in YAML retrain nothing, a changed value only its run.
-# `threads: workflow.cores` keeps everything else off the machine while a run is timed; the recipe fixes torch's threads.
+# `threads: workflow.cores` keeps everything else off the machine while a run is timed; the recipe fixes torch's threads. With
+# fewer (`--set-threads train=2`) runs train side by side, and keep no seconds.
 # Checkpoints live in the run folder and are nobody's output, so that a killed job loses nothing.
 
 
@@ -34,7 +35,8 @@ rule train:
             f"--order {run_of(w).order_file}" if run_of(w).order_file else ""
         ),
     shell:
-        "xmcbench train --recipe {params.recipe:q} --run {params.run}"
+        "XMCBENCH_SHARED_MACHINE=${{XMCBENCH_SHARED_MACHINE:-$(({threads} < ALL_CORES))}}"
+        " xmcbench train --recipe {params.recipe:q} --run {params.run}"
         " --sample $(dirname {input.sample}) --tokens $(dirname {input.tokens}) {params.groups} {params.order} --log {log}"
 
 
@@ -57,7 +59,8 @@ rule reference:
         run=lambda w: run_of(w).folder,
         recipe=lambda w: run_of(w).canonical_recipe,
     shell:
-        "xmcbench train --recipe {params.recipe:q} --run {params.run}"
+        "XMCBENCH_SHARED_MACHINE=${{XMCBENCH_SHARED_MACHINE:-$(({threads} < ALL_CORES))}}"
+        " xmcbench train --recipe {params.recipe:q} --run {params.run}"
         " --sample $(dirname {input.sample}) --tokens $(dirname {input.tokens}) --log {log}"
 
 

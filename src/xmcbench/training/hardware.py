@@ -25,6 +25,11 @@ def peak_rss_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def shares_machine() -> bool:
+    """Tell whether something else is said to run beside this process, so that its seconds say nothing."""
+    return os.environ.get("XMCBENCH_SHARED_MACHINE", "") not in ("", "0")
+
+
 def environment(device: str) -> dict[str, Any]:
     """Describe machine and software; `hardware` is a slug that tells machines apart in tables."""
     cpu = _cpu_model()

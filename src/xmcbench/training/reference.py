@@ -22,7 +22,7 @@ from xmcbench.data.training_documents import TrainingDocuments, training_documen
 from xmcbench.evaluation.rulers import predictions_to_store
 from xmcbench.recipe import ReferenceRecipe, canonical
 from xmcbench.training.foreign import ForeignEnvironment, foreign
-from xmcbench.training.hardware import environment, peak_rss_bytes
+from xmcbench.training.hardware import environment, peak_rss_bytes, shares_machine
 from xmcbench.training.lock import run_lock
 from xmcbench.training.predict import write_topk
 from xmcbench.training.reference_result import Reference
@@ -61,6 +61,8 @@ def reference_run(
             "memory_bytes": {"weight": result.weight_bytes},
             "parameters": {"classifier": result.parameters, "encoder": 0},
         }
+        if shares_machine():
+            timing["shared_machine"] = True
         write_json(run_folder / "timing.json", timing)
         log.info(
             "%s: %d weights, %.1f s", recipe.program or recipe.runner, result.parameters, result.train_seconds

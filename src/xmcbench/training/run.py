@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from xmcbench.evaluation.rulers import predictions_to_store
 from xmcbench.output.head_tail import head_labels
 from xmcbench.recipe import TrainRecipe, canonical
 from xmcbench.training import checkpoint as checkpoints
-from xmcbench.training.hardware import environment
+from xmcbench.training.hardware import environment, shares_machine
 from xmcbench.training.lock import run_lock
 from xmcbench.training.loop import Trainer, Validate
 from xmcbench.training.network import Network
@@ -61,6 +60,8 @@ def train_run(
         if found is not None:
             trainer.restore(found)
             log.info("going on after step %d of %d", trainer.step, trainer.total)
+        # Seconds that other work took part of, also before a stop, stay in the sums.
+        trainer.clocks["shared_machine"] = trainer.clocks.get("shared_machine", False) or shares_machine()
         _prepare(trainer, tokens, stop)
         _train(trainer, run_folder, checkpoint_seconds, stop, log)
         trainer.checkpoint()  # reads the clocks and the peak of training, before prediction adds to them
@@ -241,8 +242,8 @@ def _publish(
         "measured_output_bytes": trainer.memory_bytes.get("measured", {}),
         "parameters": network.parameter_counts(),
     }
-    if os.environ.get("XMCBENCH_SHARED_MACHINE", "0") != "0":
-        timing["shared_machine"] = True  # other work took part of it, so that its seconds say nothing
+    if trainer.clocks["shared_machine"]:
+        timing["shared_machine"] = True
     if "peak_device_bytes" in trainer.clocks:  # on a GPU alone
         timing["peak_device_bytes"] = trainer.clocks["peak_device_bytes"]
     write_json(run_folder / "timing.json", timing)
