@@ -36,10 +36,9 @@ def with_numbers(document: Path, reference: Path, twins: Mapping[str, str]) -> s
 def _kernels(machines: str, reference: Path) -> str:
     if machines == "others":
         return machine_tables(other_machines(reference))
-    source = reference / ("kernels.csv" if machines == "cpu" else "kernels_gpu.csv")
-    if not source.is_file():
-        return "Nothing was measured yet.\n"
-    return kernel_tables(source) if machines == "cpu" else gpu_tables(source)
+    name, tables = ("kernels.csv", kernel_tables) if machines == "cpu" else ("kernels_gpu.csv", gpu_tables)
+    source = reference / name
+    return tables(source) if source.is_file() else "Nothing was measured yet.\n"
 
 
 def rewrite_documents(folder: Path, reference: Path, twins: Mapping[str, str]) -> None:

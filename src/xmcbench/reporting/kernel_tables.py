@@ -25,8 +25,10 @@ RIVALS = {
 def claimed_table(reference: Path) -> str:
     """Return Markdown: the plain step on every machine that was asked, beside what people write and the best dense step there is."""
     machines = [(f, LABELS) for f in (reference / "kernels.csv", *other_machines(reference))]
-    gpu = [(f, GPU_LABELS) for f in (reference / "kernels_gpu.csv",) if f.is_file()]
-    table = [row for source, labels in machines + gpu for row in _claimed(source, labels)]
+    gpu = reference / "kernels_gpu.csv"
+    if gpu.is_file():
+        machines.append((gpu, GPU_LABELS))
+    table = [row for source, labels in machines for row in _claimed(source, labels)]
     return (
         f"A training step of fixed fan-in: BCE, plain SGD, float32, bias, D = {FEATURES}, {BATCH} documents. A ratio above 1 is ours being\n"
         "faster; `dense` is what people write (autograd, all scores formed), the best dense step works in place a chunk of labels at a time\n"
@@ -41,12 +43,14 @@ def _claimed(source: Path, labels: int) -> list[dict[str, str]]:
     plain = plain[(plain["B"] == BATCH) & plain["G"].isna() & (plain["dtype"] == "float32")]
     dense = plain[plain["peer"].str.startswith("dense")]
     facts = _facts(source)
-    processor = rows["hardware"].iloc[0] if labels == GPU_LABELS else facts["cpu"]
-    threads = ", ".join(str(n) for n in sorted(dense["threads"].dropna().unique()))
-    cores = "" if labels == GPU_LABELS else f", {facts['instruction_set']}, {threads} threads"
+    if labels == GPU_LABELS:
+        machine = rows["hardware"].iloc[0]
+    else:
+        threads = ", ".join(str(n) for n in sorted(dense["threads"].dropna().unique()))
+        machine = f"{facts['cpu']}, {facts['instruction_set']}, {threads} threads"
     return [
         {
-            "Machine": f"{processor}{cores}",
+            "Machine": machine,
             "L": f"{labels:,}",
             "K": str(fan_in),
             "ms": f"{its['seconds'].iloc[0] * 1e3:.1f}",
