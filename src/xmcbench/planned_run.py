@@ -11,6 +11,11 @@ from xmcbench.recipe import Recipe, TrainRecipe, canonical, changes
 COST_BUDGET = "paper_cost"
 
 
+def in_turns(budget: str) -> str:
+    """Return what stands in place of a run's budget where it took turns with its peers (`training.in_turns`)."""
+    return f"{budget}_in_turns"
+
+
 @dataclass(frozen=True)
 class Run:
     """One run of a grid."""
@@ -102,6 +107,14 @@ def by_folder(grids: Mapping[str, Iterable[Run]]) -> dict[str, Run]:
             other, known = found.setdefault(run.folder, (grid, run))
             require_one_recipe(known, run, f"grids {other} and {grid}")
     return {folder: run for folder, (_, run) in found.items()}
+
+
+def contests_of(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """Return runs by what takes turns: name → those of one budget, data set and seed, in their order."""
+    found: dict[str, list[Run]] = {}
+    for run in runs:
+        found.setdefault(f"{run.budget}-{run.dataset}-seed{run.seed}", []).append(run)
+    return found
 
 
 def tokens_name(pretrained: str, max_length: int, special: bool) -> str:

@@ -18,7 +18,7 @@ from xmcbench.cli import main
 from xmcbench.errors import ConfigError, DataError
 from xmcbench.evaluation.first_hits import pack, unpack
 from xmcbench.plan import Project
-from xmcbench.planned_run import COST_BUDGET
+from xmcbench.planned_run import COST_BUDGET, in_turns
 from xmcbench.reporting.claims.claims_files import claim_row, judge_all, write_claims
 from xmcbench.reporting.claims.claims_text import outcomes_text, read_claims, verdicts_text
 from xmcbench.reporting.claims.evidence import evidence
@@ -68,6 +68,7 @@ def test_the_paper_and_its_relatives_are_all_there_and_their_runs_are_planned(pr
     grids = ("ablations", "t2_methods_full", "transformer")
     runs = {(r.budget, r.dataset, r.method) for grid in grids for r in project.runs(grid)}
     runs |= {(COST_BUDGET, r.dataset, r.method) for r in project.cost_runs()}
+    runs |= {(in_turns(r.budget), r.dataset, r.method) for r in project.runs("seconds")}
     for claim in CLAIMS.values():
         for test in claim.tests:
             along = test.along

@@ -44,6 +44,14 @@ GOLDEN = {
     },
     "data_debian-deps-42k": {"data_debian-deps-42k": 1, "prepare": 1},
     "loader": {"loader": 1, "benchmark_loader": 1, "collect_loader": 1},
+    "in_turns": {
+        "in_turns": 1,
+        "prepare": 3,
+        "sample": 3,
+        "tokenise": 3,
+        "benchmark_in_turns": 11,
+        "collect_in_turns": 1,
+    },
 }
 REPORTING = {"collect", "write_tables", "draw_figures", "write_report"}
 

@@ -11,6 +11,7 @@ from xmcbench.config_files import ConfigFile
 from xmcbench.errors import XmcbenchError
 from xmcbench.forecast import host_mb, minutes
 from xmcbench.plan import Project, by_folder, check_devices, tokens_name
+from xmcbench.planned_run import contests_of
 from xmcbench.reporting.experiment_output import files_of, require_known
 from xmcbench.reporting.published import datasets_of
 from xmcbench.reporting.ledger import missing, read_ledger
@@ -92,8 +93,8 @@ RUN_FILES = ["recipe.json", "topk.npz", "timing.json", "env.json"]
 ENGINE_FILES = ["model.safetensors", "history.jsonl"]
 
 
-def run_inputs(wildcards):
-    run = run_of(wildcards)
+def files_read(run):
+    """What a run reads, by kind."""
     files = {
         "sample": f"{run.sample_folder}/manifest.json",
         "tokens": f"{run.tokens_folder}/tokens.json",
@@ -103,6 +104,29 @@ def run_inputs(wildcards):
     if run.order_file is not None:
         files["order"] = run.order_file
     return files
+
+
+def run_inputs(wildcards):
+    return files_read(run_of(wildcards))
+
+
+#: What takes turns, by grid and name.
+CONTESTS = {source: contests_of(runs) for source, runs in GRIDS.items()}
+
+
+def contest_of(wildcards):
+    contests = CONTESTS[wildcards.source]
+    if wildcards.contest not in contests:
+        raise WorkflowError(
+            f"{wildcards.contest}: no contest of the grid {SOURCES[wildcards.source]}; allowed: {', '.join(contests)}"
+        )
+    return contests[wildcards.contest]
+
+
+def contest_inputs(wildcards):
+    """What the runs of a contest read."""
+    found = [files_read(run) for run in contest_of(wildcards)]
+    return sorted({file for files in found for file in files.values()})
 
 
 def runs_of(source):
@@ -210,6 +234,11 @@ def claimed_rows():
 def cost_rows():
     """What steps of the paper's recipe cost on a GPU."""
     return made_or_committed("paper_cost.csv", "paper_cost.csv")
+
+
+def in_turns_rows():
+    """Seconds of methods that took turns."""
+    return made_or_committed("seconds_in_turns.csv", "in_turns.csv")
 
 
 def digest_of_recipes(runs):

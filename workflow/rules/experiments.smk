@@ -39,10 +39,12 @@ rule judge_claims:
     params:
         rows=claimed_rows(),
         cost=cost_rows(),
-        digest=digest_of(claimed_rows()) + digest_of(cost_rows()),
+        in_turns=in_turns_rows(),
+        digest="".join(map(digest_of, [claimed_rows(), cost_rows(), in_turns_rows()])),
         code=REPORTING,
     shell:
-        "xmcbench claims --rows {params.rows} --also {params.cost} --out results --reference results/reference --log {log}"
+        "xmcbench claims --rows {params.rows} --also {params.cost} --also {params.in_turns}"
+        " --out results --reference results/reference --log {log}"
 
 
 rule claims:

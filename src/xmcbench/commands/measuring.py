@@ -27,6 +27,10 @@ def register(command: Register) -> None:
     frequency = command("frequency-figure", _frequency_figure, "draw the label frequencies from CSV")
     frequency.add_argument("--results", type=Path, default=Path("results"))
     command("loader-collect", _loader_collect, "collect the loader's benchmarks", "json", "out")
+    turns = command(
+        "in-turns-collect", _in_turns_collect, "collect seconds of methods that took turns", "out"
+    )
+    turns.add_argument("--json", type=Path, nargs="+", required=True, help="a file a contest")
 
 
 def _kernels_collect(parsed: argparse.Namespace, log: logging.Logger) -> None:
@@ -52,6 +56,12 @@ def _loader_collect(parsed: argparse.Namespace, log: logging.Logger) -> None:
     from xmcbench.reporting.loader_rows import write_loader_rows
 
     write_loader_rows(parsed.json, environment_of(parsed.json, "cpu"), parsed.out)
+
+
+def _in_turns_collect(parsed: argparse.Namespace, log: logging.Logger) -> None:
+    from xmcbench.reporting.in_turns_rows import write_in_turns_rows
+
+    write_in_turns_rows(parsed.json, parsed.out)
 
 
 def _label_frequencies(parsed: argparse.Namespace, log: logging.Logger) -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ def train_run(
             log.info("going on after step %d of %d", trainer.step, trainer.total)
         # Seconds that other work took part of, also before a stop, stay in the sums.
         trainer.clocks["shared_machine"] = trainer.clocks.get("shared_machine", False) or shares_machine()
-        _prepare(trainer, tokens, stop)
+        prepare_encoder(trainer, tokens, _refuse_if(stop))
         _train(trainer, run_folder, checkpoint_seconds, stop, log)
         trainer.checkpoint()  # reads the clocks and the peak of training, before prediction adds to them
         _publish(trainer, store, tokens, k, run_folder, stop, log)
@@ -160,19 +161,22 @@ def read_order(recipe: TrainRecipe, store: PreparedStore, file: Path | None) -> 
     return torch.from_numpy(order_of(output.label_order, store.label_counts("train"), groups, head))
 
 
-def _prepare(trainer: Trainer, tokens: TokenStore, stop: StopRequest) -> None:
+def prepare_encoder(trainer: Trainer, tokens: TokenStore, alive: Callable[[], None] | None = None) -> None:
     """Let the encoder compute ahead: always training, then validation, then (before it is predicted) test documents.
 
     What a frozen encoder computes together are the documents of a split that were in none before, so that a run which goes on,
-    even one that has only to predict, must ask in this order too.
+    even one that has only to predict, must ask in this order too. alive: called now and then (may raise).
     """
+    trainer.prepare(alive)
+    trainer.network.encoder.prepare([tokens.split("validation")], trainer.device, alive)
 
+
+def _refuse_if(stop: StopRequest) -> Callable[[], None]:
     def alive() -> None:
         if stop:
             raise Interrupted(f"{stop.signal}: no step was taken since the last save; run again to go on")
 
-    trainer.prepare(alive)
-    trainer.network.encoder.prepare([tokens.split("validation")], trainer.device, alive)
+    return alive
 
 
 def _train(

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 from xmcbench.errors import ConfigError, allowed
 from xmcbench.evaluation.bands import ALL, BANDS
 from xmcbench.plan import Project
-from xmcbench.planned_run import COST_BUDGET
+from xmcbench.planned_run import COST_BUDGET, in_turns
 from xmcbench.yaml_config import STRICT, load_model
 
 TERM = re.compile(r"^(?P<sign>-?)(?P<method>[A-Za-z0-9_.@=,{}+-]+?)(?::(?P<metric>[A-Za-z0-9_-]+))?$")
@@ -193,7 +193,7 @@ def names_of(project: Project) -> dict[str, list[str]]:
     """Return the names that a test may use, by kind, as a project has them: all but metrics, which rows have."""
     return {
         "datasets": list(project.datasets),
-        "budgets": [*project.budgets, COST_BUDGET],
+        "budgets": [*project.budgets, *map(in_turns, project.budgets), COST_BUDGET],
         "methods": list(project.methods),
         "bands": [ALL, *BANDS],
     }
