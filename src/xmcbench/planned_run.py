@@ -110,10 +110,11 @@ def by_folder(grids: Mapping[str, Iterable[Run]]) -> dict[str, Run]:
 
 
 def contests_of(runs: Iterable[Run]) -> dict[str, list[Run]]:
-    """Return runs by what takes turns: name → those of one budget, data set and seed, in their order."""
+    """Return runs by what takes turns: name → those that train, of one budget, data set and seed, in their order."""
     found: dict[str, list[Run]] = {}
     for run in runs:
-        found.setdefault(f"{run.budget}-{run.dataset}-seed{run.seed}", []).append(run)
+        if isinstance(run.recipe, TrainRecipe):
+            found.setdefault(f"{run.budget}-{run.dataset}-seed{run.seed}", []).append(run)
     return found
 
 

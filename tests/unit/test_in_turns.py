@@ -108,6 +108,10 @@ def test_a_contest_is_of_one_budget_data_set_and_seed(project: Project) -> None:
     )
     for name, its in contests.items():
         assert {f"{run.budget}-{run.dataset}-seed{run.seed}" for run in its} == {name}
+    (smoke,) = contests_of(project.runs("smoke")).values()
+    assert [run.method for run in smoke] == [
+        r.method for r in project.runs("smoke") if r.recipe.runner == "train"
+    ]
 
 
 @pytest.mark.parametrize(
