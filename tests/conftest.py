@@ -86,6 +86,19 @@ def data_in(root: Path) -> SmokeData:
     return SmokeData(root / "prepared", root / "sample", root / "tokens", root / "groups.npy")
 
 
+def lay(smoke: SmokeData, root: Path, run: Run) -> None:
+    """Put the smoke data where a run of a project at root looks for it."""
+    places = (
+        (run.sample_folder, smoke.sample),
+        (run.tokens_folder, smoke.tokens),
+        (run.groups_file, smoke.groups),
+    )
+    for place, data in places:
+        if place and not (root / place).exists():
+            (root / place).parent.mkdir(parents=True, exist_ok=True)
+            (root / place).symlink_to(data)
+
+
 def make_smoke(data: SmokeData, project: Project) -> None:
     spec = project.datasets["wordnet-33k"]
     prepare(spec, data.prepared)

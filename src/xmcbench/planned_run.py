@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from xmcbench.errors import ConfigError
-from xmcbench.recipe import Recipe, TrainRecipe, canonical, changes
+from xmcbench.recipe import Recipe, TrainRecipe, canonical, changes, fingerprint
 
 #: In place of a run's budget, for a few measured steps of the paper's recipe (`training.paper_cost`).
 COST_BUDGET = "paper_cost"
@@ -86,6 +86,19 @@ class Run:
     def canonical_recipe(self) -> str:
         """The recipe as the text that the workflow compares."""
         return canonical(self.recipe)
+
+
+def train_recipe(run: Run) -> TrainRecipe:
+    """Return the recipe of a run that this engine trains; raises ConfigError for any other."""
+    if not isinstance(run.recipe, TrainRecipe):
+        raise ConfigError(f"{run.method}: no method of this engine; allowed: methods that train")
+    return run.recipe
+
+
+def row_of(run: Run, budget: str, hardware: str) -> dict[str, Any]:
+    """Return what every row of a ledger says of its run; budget: the run's, or what stands in its place."""
+    identity = {"dataset": run.dataset, "method": run.method, "seed": run.seed, "budget": budget}
+    return {**identity, "recipe": fingerprint(run.recipe), "hardware": hardware}
 
 
 def require_one_recipe(known: Run | None, run: Run, where: str) -> None:

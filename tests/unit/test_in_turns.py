@@ -1,6 +1,5 @@
 """Methods that take turns: none gets far ahead, each learns what it learns alone, and their seconds become a ledger's rows."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from xmcbench.data.tokens import TokenStore
 from xmcbench.errors import ConfigError, DataError
 from xmcbench.plan import Project, Run
 from xmcbench.planned_run import contests_of, in_turns
-from xmcbench.recipe import TrainRecipe, fingerprint, merge, recipe_of
+from xmcbench.recipe import TrainRecipe, fingerprint
 from xmcbench.reporting.claims.evidence import evidence
 from xmcbench.reporting.claims.statement import Comparison
 from xmcbench.reporting.experiment_rows import ExperimentRows
@@ -24,7 +23,8 @@ from xmcbench.training.in_turns import TURNS, InTurns
 from xmcbench.training.loop import Trainer
 from xmcbench.training.run import make_trainer
 
-from ..conftest import ROOT, SmokeData
+from ..conftest import ROOT, SmokeData, lay
+from ..recipes import changed
 
 METHODS = ("dense", "fixed_fan_in_set", "fixed_fan_in_set_aux")
 
@@ -38,19 +38,9 @@ def runs(smoke_runs: dict[str, Run]) -> list[Run]:
 @pytest.fixture
 def root(smoke: SmokeData, runs: list[Run], tmp_path: Path) -> Path:
     """A project's folder with the smoke data where runs look for it."""
-    places = {
-        runs[0].sample_folder: smoke.sample,
-        runs[0].tokens_folder: smoke.tokens,
-        str(runs[2].groups_file): smoke.groups,
-    }
-    for place, data in places.items():
-        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / place).symlink_to(data)
+    for run in runs:
+        lay(smoke, tmp_path, run)
     return tmp_path
-
-
-def changed(run: Run, values: dict[str, Any]) -> Run:
-    return dataclasses.replace(run, recipe=recipe_of(merge(run.recipe.model_dump(), values)))
 
 
 def test_none_gets_ahead_by_more_than_a_turn_and_each_learns_what_it_learns_alone(

@@ -1,6 +1,5 @@
 """What a step of the paper's recipe costs: the real size is planned, a GPU is asked for, and the rows are a ledger's."""
 
-import dataclasses
 import logging
 import shutil
 from pathlib import Path
@@ -12,12 +11,13 @@ import torch
 from xmcbench.cli import main
 from xmcbench.errors import ConfigError
 from xmcbench.plan import Project, Run
-from xmcbench.recipe import TrainRecipe, merge, recipe_of
+from xmcbench.recipe import TrainRecipe
 from xmcbench.reporting.ledger import COLUMNS
 from xmcbench.training.paper_cost import Encoders, cost_of, cost_of_all
 from xmcbench.training.stand_ins import DEPTHS, KINDS, VOCABULARY, stand_in_encoder
 
 from ..conftest import ROOT
+from ..recipes import changed
 
 LABELS = 640
 
@@ -25,13 +25,13 @@ LABELS = 640
 def small(run: Run) -> Run:
     """The run with eight documents of eight tokens a step, so that a CPU takes seconds."""
     assert isinstance(run.recipe, TrainRecipe)
-    changed: dict[str, Any] = {
+    values: dict[str, Any] = {
         "training": {"batch_size": 8, "threads": 2},
         "data": {"max_length": 8},
     }
     if run.recipe.auxiliary is not None:
-        changed["auxiliary"] = {"groups": 16}
-    return dataclasses.replace(run, recipe=recipe_of(merge(run.recipe.model_dump(), changed)))
+        values["auxiliary"] = {"groups": 16}
+    return changed(run, values)
 
 
 def run_of(project: Project, dataset: str, method: str) -> Run:

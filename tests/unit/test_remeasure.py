@@ -13,21 +13,14 @@ from xmcbench.reporting.ledger import COLUMNS, read_ledger, record, record_times
 from xmcbench.training.remeasure import remeasure
 from xmcbench.training.run import train_run
 
-from ..conftest import SmokeData
+from ..conftest import SmokeData, lay
 
 LOG = logging.getLogger("test")
 
 
 def finish(root: Path, run: Run, smoke: SmokeData) -> None:
     """Train a run to its end and score it, on the smoke data laid where a project has them."""
-    for name, target in (
-        (run.sample_folder, smoke.sample),
-        (run.tokens_folder, smoke.tokens),
-        (run.groups_file, smoke.groups),
-    ):
-        if name and not (root / name).exists():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            (root / name).symlink_to(target)
+    lay(smoke, root, run)
     groups = smoke.groups if run.groups_file else None
     train_run(run.recipe, root / run.folder, smoke.sample, smoke.tokens, groups, 1e9, LOG)
     score_run(root / run.folder, smoke.sample)

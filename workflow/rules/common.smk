@@ -110,12 +110,9 @@ def run_inputs(wildcards):
     return files_read(run_of(wildcards))
 
 
-#: What takes turns, by grid and name.
-CONTESTS = {source: contests_of(runs) for source, runs in GRIDS.items()}
-
-
 def contest_of(wildcards):
-    contests = CONTESTS[wildcards.source]
+    """The runs that take turns under a name."""
+    contests = contests_of(GRIDS[wildcards.source])
     if wildcards.contest not in contests:
         raise WorkflowError(
             f"{wildcards.contest}: no contest of the grid {SOURCES[wildcards.source]}; allowed: {', '.join(contests)}"

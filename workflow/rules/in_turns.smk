@@ -27,7 +27,7 @@ rule collect_in_turns:
     input:
         lambda w: [
             f"results/benchmarks/in_turns/{w.source}/{contest}.json"
-            for contest in CONTESTS[w.source]
+            for contest in contests_of(GRIDS[w.source])
         ],
     output:
         "results/collected/{source}_in_turns.csv",

@@ -13,6 +13,7 @@ from typing import Any
 from xmcbench.atomic import read_json, write_text
 from xmcbench.errors import DataError
 from xmcbench.plan import Run
+from xmcbench.planned_run import row_of
 from xmcbench.recipe import fingerprint
 from xmcbench.reporting.collect import RUN_FILES, csv_text, resource_records
 from xmcbench.reporting.detail_rows import detail_rows
@@ -194,9 +195,7 @@ def _rows_of(run: Run, root: Path, detailed: bool) -> list[Row]:
     if read_json(folder / "recipe.json") != json.loads(run.canonical_recipe):
         return []
     metrics = read_json(folder / "metrics.json")
-    dataset, method, seed, budget, recipe = _key(run)
-    shared = {"dataset": dataset, "method": method, "seed": seed, "budget": budget, "recipe": recipe}
-    shared["hardware"] = read_json(folder / "env.json")["hardware"]
+    shared = row_of(run, run.budget, read_json(folder / "env.json")["hardware"])
     kept = [
         {"split": metrics["split"], **{c: r[c] for c in ("metric", "k", "value", "unit")}}
         for r in metrics["records"]

@@ -5,6 +5,7 @@ takes a few steps, then the next one does, so that all of them see the same hour
 learn alone; only its clocks are kept.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +16,7 @@ from xmcbench.data.store import PreparedStore
 from xmcbench.data.tokens import TokenStore
 from xmcbench.errors import ConfigError
 from xmcbench.evaluation.rulers import predictions_to_store
-from xmcbench.planned_run import Run, in_turns
-from xmcbench.recipe import TrainRecipe, fingerprint
+from xmcbench.planned_run import Run, in_turns, row_of, train_recipe
 from xmcbench.training.hardware import environment
 from xmcbench.training.loop import Trainer
 from xmcbench.training.predict import predict
@@ -31,7 +31,6 @@ class _Contender:
     """A run, what trains it, and the predictions a second of each time it predicted."""
 
     run: Run
-    recipe: TrainRecipe
     trainer: Trainer
     store: PreparedStore
     tokens: TokenStore
@@ -48,11 +47,11 @@ class InTurns:
         Raises ConfigError for a run that does not train, or has other threads, device or epochs than the first; DataError
         if data is missing.
         """
-        recipes = [_training(run) for run in runs]
-        _require_alike(runs, recipes)
-        configure_torch(recipes[0])
-        self.epochs = recipes[0].training.epochs
-        self._contenders = [_contender(run, recipe, root) for run, recipe in zip(runs, recipes, strict=True)]
+        _require_alike(runs)
+        first = train_recipe(runs[0])
+        configure_torch(first)
+        self.epochs = first.training.epochs
+        self._contenders = [_contender(run, root) for run in runs]
 
     def epoch(self) -> None:
         """Train every run for an epoch, a share of it at a time; which of them begins changes with every turn."""
@@ -60,19 +59,16 @@ class InTurns:
         for turn in range(TURNS):
             first = turn % len(contenders)
             for its in [*contenders[first:], *contenders[:first]]:
-                trainer = its.trainer
-                an_epoch = trainer.batches.steps_per_epoch
-                done = trainer.step % an_epoch
-                for _ in range((turn + 1) * an_epoch // TURNS - done):
-                    next(its.steps)
+                _take(turn, its)
 
     def predict(self) -> None:
         """Let every run predict the documents that it is scored on."""
         for its in self._contenders:
-            asked = its.recipe.evaluation
+            recipe = its.trainer.recipe
+            asked = recipe.evaluation
             k = predictions_to_store(its.store, asked.k, asked.rulers, asked.split)
             split, tokens = its.store.split(asked.split), its.tokens.split(asked.split)
-            found = predict(its.trainer.network, split, tokens, k, its.recipe.training.batch_size)
+            found = predict(its.trainer.network, split, tokens, k, recipe.training.batch_size)
             its.rates.append(split.documents / found.seconds)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -80,46 +76,44 @@ class InTurns:
         return [row for its in self._contenders for row in _rows(its)]
 
 
-def _training(run: Run) -> TrainRecipe:
-    if not isinstance(run.recipe, TrainRecipe):
-        raise ConfigError(f"{run.method}: no method of this engine; allowed in turns: methods that train")
-    return run.recipe
-
-
-def _require_alike(runs: Sequence[Run], recipes: Sequence[TrainRecipe]) -> None:
-    first = recipes[0].training
-    for run, recipe in zip(runs, recipes, strict=True):
+def _require_alike(runs: Sequence[Run]) -> None:
+    first = train_recipe(runs[0]).training
+    for run in runs:
+        training = train_recipe(run).training
         for key in ("threads", "device", "epochs"):
-            if (own := getattr(recipe.training, key)) != (allowed := getattr(first, key)):
+            if (own := getattr(training, key)) != (allowed := getattr(first, key)):
                 raise ConfigError(
                     f"{run.method}: training.{key} is {own}; allowed beside {runs[0].method}: {allowed}, so that they take turns"
                 )
 
 
-def _contender(run: Run, recipe: TrainRecipe, root: Path) -> _Contender:
+def _contender(run: Run, root: Path) -> _Contender:
     store = PreparedStore.open(root / run.sample_folder)
     tokens = TokenStore.open(root / run.tokens_folder)
     groups, order = (None if file is None else root / file for file in (run.groups_file, run.order_file))
-    trainer = make_trainer(recipe, store, tokens, groups, order)
+    trainer = make_trainer(train_recipe(run), store, tokens, groups, order)
     trainer.validate = lambda _: []  # no clock counts it
     prepare_encoder(trainer, tokens)
-    return _Contender(run, recipe, trainer, store, tokens, trainer.run())
+    return _Contender(run, trainer, store, tokens, trainer.run())
+
+
+def _take(turn: int, its: _Contender) -> None:
+    trainer, an_epoch = its.trainer, its.trainer.batches.steps_per_epoch
+    for _ in range(turn * an_epoch // TURNS, (turn + 1) * an_epoch // TURNS):
+        next(its.steps)
+    # What a GPU has still to do is this method's time, and not the next one's.
+    began = time.perf_counter()
+    trainer.meter.wait()
+    trainer.clocks["running"] += time.perf_counter() - began
 
 
 def _rows(its: _Contender) -> list[dict[str, Any]]:
-    run, seconds = its.run, its.trainer.clocks["epoch_seconds"]
-    shared = {
-        "dataset": run.dataset,
-        "method": run.method,
-        "seed": run.seed,
-        "budget": in_turns(run.budget),
-        "recipe": fingerprint(run.recipe),
-        "hardware": environment(its.recipe.training.device)["hardware"],
-    }
+    run, recipe, seconds = its.run, its.trainer.recipe, its.trainer.clocks["epoch_seconds"]
+    shared = row_of(run, in_turns(run.budget), environment(recipe.training.device)["hardware"])
     rows: list[dict[str, Any]] = []
     if seconds:
         rows.append({"metric": "epoch_seconds", "split": "train", "value": median(seconds), "unit": "s"})
     if its.rates:
         rate = {"metric": "predict_documents_per_second", "value": median(its.rates), "unit": "1/s"}
-        rows.append({**rate, "split": its.recipe.evaluation.split})
+        rows.append({**rate, "split": recipe.evaluation.split})
     return [{**shared, **row} for row in rows]

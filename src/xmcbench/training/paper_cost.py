@@ -20,11 +20,10 @@ import torch
 
 from xmcbench.data.batches import Batch, Batches
 from xmcbench.data.dataset import DatasetSpec
-from xmcbench.errors import ConfigError
 from xmcbench.output.layer import GrowthBatch
-from xmcbench.planned_run import COST_BUDGET, Run
+from xmcbench.planned_run import COST_BUDGET, Run, row_of, train_recipe
 from xmcbench.positives import Positives
-from xmcbench.recipe import TrainRecipe, fingerprint
+from xmcbench.recipe import TrainRecipe
 from xmcbench.training.device_meter import DeviceMeter
 from xmcbench.training.hardware import environment
 from xmcbench.training.loop import Trainer
@@ -69,14 +68,7 @@ def cost_of_all(
         except torch.OutOfMemoryError as error:
             found = [_row("out_of_memory", 1, "1")]
             log.warning("%s %s: %s", run.dataset, run.method, str(error).splitlines()[0])
-        shared = {
-            "dataset": run.dataset,
-            "method": run.method,
-            "seed": run.seed,
-            "budget": COST_BUDGET,
-            "recipe": fingerprint(run.recipe),
-            "hardware": environment(device)["hardware"],
-        }
+        shared = row_of(run, COST_BUDGET, environment(device)["hardware"])
         keep([shared | row for row in found])
         told = ", ".join(f"{row['metric']} {row['value']:.4g} {row['unit']}" for row in found[:4])
         log.info("%s %s: %s (%.0f s)", run.dataset, run.method, told, time.perf_counter() - began)
@@ -87,14 +79,13 @@ def cost_of_all(
 
 def cost_of(run: Run, labels: int, labels_a_document: float, encoders: Encoders, device: str) -> list[Row]:
     """Return the rows of one run: metric, value, unit. Peaks are missing on a CPU, which has no such number."""
-    if not isinstance(run.recipe, TrainRecipe):
-        raise ConfigError(f"{run.method}: no method of this engine; allowed: methods that train")
-    encoder, vocabulary = encoders.of(run.recipe.encoder.pretrained)
+    planned = train_recipe(run)
+    encoder, vocabulary = encoders.of(planned.encoder.pretrained)
     changed = {"pretrained": str(encoder)}
-    recipe = run.recipe.model_copy(
+    recipe = planned.model_copy(
         update={
-            "encoder": run.recipe.encoder.model_copy(update=changed),
-            "training": run.recipe.training.model_copy(update={"device": device}),
+            "encoder": planned.encoder.model_copy(update=changed),
+            "training": planned.training.model_copy(update={"device": device}),
         }
     )
     configure_torch(recipe)
